@@ -6,7 +6,7 @@ import { functionsChanged, toPlan } from '../lib/deploy/result.ts'
 import { REGISTER_FORM, readSchemaForm } from '../lib/http/body/schema-form.ts'
 import { DEPLOY_ERRORS } from '../lib/http/endpoint-docs.ts'
 import { nodeOf, originOf } from '../lib/http/request.ts'
-import { goToServerFor, makeThere, serverField } from '../lib/http/server-of.ts'
+import { goToServerFor, makeThere, ownServerField } from '../lib/http/server-of.ts'
 import { databaseName } from '../lib/tenancy/names.ts'
 
 export default defineHandler({
@@ -58,7 +58,7 @@ export default defineHandler({
     return {
       status: form.flags.dryRun ? 'dry_run' : 'ready',
       database,
-      ...serverField(event),
+      ...ownServerField(event),
       ...(result.isSuperseded && { superseded: true }),
       migrations_applied: result.migrationsApplied.length,
       migrations_repaired: result.migrationsRepaired,

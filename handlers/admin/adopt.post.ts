@@ -3,7 +3,7 @@ import { audited } from '../../lib/audit/audited.ts'
 import { parseDatabaseName, parseMigrationNames } from '../../lib/deploy/adopt/members.ts'
 import type { Adopted } from '../../lib/deploy/adopt.ts'
 import { readJsonObject } from '../../lib/http/body/body.ts'
-import { goToServerWith, parseServer, serverField } from '../../lib/http/server-of.ts'
+import { goToServerWith, ownServerField, parseWantedServer } from '../../lib/http/server-of.ts'
 import { parseFlag } from '../../lib/json/flag.ts'
 import { ownerFields } from '../../lib/tenancy/owner-identity.ts'
 import { OWNER_MEMBERS, parseNamedOwner } from '../../lib/tenancy/owners.ts'
@@ -36,7 +36,7 @@ export default defineHandler({
     const database = parseDatabaseName(body.database)
     const migrations = parseMigrationNames(body.migrations)
     const dryRun = parseFlag('dry_run', body.dry_run)
-    const gateway = await goToServerWith(event, owner, database, parseServer(body.server))
+    const gateway = await goToServerWith(event, owner, database, parseWantedServer(body.server))
     request.database = database
     const adopted = await audited(event, {
       action: 'adopt',
@@ -52,7 +52,7 @@ export default defineHandler({
     return {
       status: dryRun ? 'dry_run' : 'adopted',
       database,
-      ...serverField(event),
+      ...ownServerField(event),
       ...ownerFields(owner),
       ...describe(adopted),
     }

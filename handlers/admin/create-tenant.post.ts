@@ -5,7 +5,12 @@ import { functionsChanged } from '../../lib/deploy/result.ts'
 import { GatewayError } from '../../lib/errors.ts'
 import { readJsonObject } from '../../lib/http/body/body.ts'
 import { originOf } from '../../lib/http/request.ts'
-import { goToServerFor, makeThere, parseServer, serverField } from '../../lib/http/server-of.ts'
+import {
+  goToServerFor,
+  makeThere,
+  ownServerField,
+  parseWantedServer,
+} from '../../lib/http/server-of.ts'
 import { parseFlag } from '../../lib/json/flag.ts'
 import { parseLabels } from '../../lib/tenancy/labels.ts'
 import {
@@ -47,7 +52,7 @@ export default defineHandler({
     const mayExist = parseIfExists(body.if_exists)
     const database = databaseName(owner)
     request.database = database
-    const server = parseServer(body.server)
+    const server = parseWantedServer(body.server)
     const wanted = { owner, server, labels, isRecorded: true }
     await goToServerFor(event, wanted)
     const { isNew, deployed } = await audited(event, {
@@ -78,7 +83,7 @@ export default defineHandler({
     return {
       status: isNew ? 'created' : 'exists',
       database,
-      ...serverField(event),
+      ...ownServerField(event),
       ...(body.labels && { labels: (await event.context.gateway.tenants.read(owner)).labels }),
       ...(deployed && {
         checksum: deployed.checksum,

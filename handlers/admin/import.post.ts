@@ -3,7 +3,7 @@ import { audited } from '../../lib/audit/audited.ts'
 import { parseText, readQuery } from '../../lib/http/body/page-query.ts'
 import { RawBody } from '../../lib/http/body/raw-body.ts'
 import { nodeOf } from '../../lib/http/request.ts'
-import { goToServerFor, makeThere, serverField } from '../../lib/http/server-of.ts'
+import { goToServerFor, makeThere, ownServerField } from '../../lib/http/server-of.ts'
 import { parseLabelFilter } from '../../lib/tenancy/labels.ts'
 import { databaseName } from '../../lib/tenancy/names.ts'
 import { OWNER_MEMBERS, parseNamedTenant } from '../../lib/tenancy/owners.ts'
@@ -67,7 +67,7 @@ export default defineHandler({
       })
       const tenant = describeTenant(await event.context.gateway.tenants.read(owner))
       const { platform } = owner
-      return { status: 'imported', platform, ...serverField(event), ...tenant, bytes }
+      return { status: 'imported', platform, ...ownServerField(event), ...tenant, bytes }
     } finally {
       body.giveUp()
     }

@@ -51,7 +51,7 @@ export default defineHandler({
     const asked = parseNamedOwner(request, body)
     const main = event.context.gateway
     if (parseFlag('stop', body.stop)) return stop(event, asked)
-    const toName = parseServer(main.servers.names(), textOf('to', body.to))
+    const toName = parseTarget(main.servers, textOf('to', body.to))
     const how = parseHow(textOf('how', body.how ?? 'auto'))
     const isHeld = parseFlag('hold', body.hold)
     const most = main.config.poolWaitTimeoutMs / 1000
@@ -123,12 +123,11 @@ function parseHow(how: string): AskedHow {
 }
 
 /** @throws {GatewayError} invalid_request, naming the servers */
-function parseServer(names: string[], to: string): string {
-  if (names.includes(to)) return to
-  throw new GatewayError(
-    'invalid_request',
-    names.length === 1
-      ? 'There is one server alone: SERVERS names no other'
-      : `to must be one of ${names.join(', ')}; got ${JSON.stringify(to.slice(0, 80))}`,
-  )
+function parseTarget(
+  servers: { names(): string[]; checkName(field: string, name: string): string },
+  to: string,
+): string {
+  const [only, ...others] = servers.names()
+  if (others.length > 0 || to === only) return servers.checkName('to', to)
+  throw new GatewayError('invalid_request', 'There is one server alone: SERVERS names no other')
 }

@@ -1,5 +1,4 @@
 import type { H3EventContext } from 'h3'
-import { GatewayError } from '../errors.ts'
 import { type Gathered, gather, isAway, whileAnswering } from '../servers/fan-in.ts'
 import { MAIN_SERVER } from '../servers/parse-servers.ts'
 import type { Owner } from '../tenancy/names.ts'
@@ -28,13 +27,12 @@ export async function askServers<T>(
  * Parses the name of a server; undefined if it is absent.
  * @throws {GatewayError} invalid_request naming the servers
  */
-export function parseServer(servers: { names(): string[] }, value: unknown): string | undefined {
+export function parseServer(
+  servers: { checkName(field: string, name: string): string },
+  value: unknown,
+): string | undefined {
   const name = parseText('server', value)
-  if (name === undefined || servers.names().includes(name)) return name
-  throw new GatewayError(
-    'invalid_request',
-    `server must be one of ${servers.names().join(', ')}; got ${JSON.stringify(name.slice(0, 80))}`,
-  )
+  return name === undefined ? undefined : servers.checkName('server', name)
 }
 
 /** Returns the field of a list that names the servers that have not answered; none without SERVERS. */

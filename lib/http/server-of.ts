@@ -96,12 +96,12 @@ async function namingServer(there: Gateway, error: GatewayError): Promise<Gatewa
 }
 
 /** Returns the field `server` of an answer about a database; none where there is but one server. */
-export function serverField(event: H3Event): { server?: string } {
+export function ownServerField(event: H3Event): { server?: string } {
   const { gateway } = event.context
   return gateway.servers.areSeveral ? { server: gateway.servers.nameOf(gateway) } : {}
 }
 
 /** Parses the member `server` of a request. @throws {GatewayError} invalid_request if it is no text */
-export function parseServer(value: Given): string | undefined {
+export function parseWantedServer(value: Given): string | undefined {
   return textOf('server', value) || undefined
 }

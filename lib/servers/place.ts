@@ -37,12 +37,7 @@ export async function serverFor<G extends Member>(
   { owner, server, labels, isRecorded }: Wanted,
   choose: (owner: Owner, labels: Labels) => string | Promise<string>,
 ): Promise<G> {
-  if (server !== undefined && !servers.names().includes(server)) {
-    throw new GatewayError(
-      'invalid_request',
-      `server must be one of ${servers.names().join(', ')}; got ${JSON.stringify(server.slice(0, 80))}`,
-    )
-  }
+  if (server !== undefined) servers.checkName('server', server)
   const main = servers.named(MAIN_SERVER)
   if (!servers.areSeveral) return main
   const database = databaseName(owner)

@@ -84,6 +84,18 @@ export class Servers<G extends Member> {
     return { trouble: NOT_NAMED, since }
   }
 
+  /**
+   * Returns the name that a field of a request gives, if a server has it.
+   * @throws {GatewayError} invalid_request, naming the field and the servers
+   */
+  checkName(field: string, name: string): string {
+    if (this.#entries.has(name)) return name
+    throw new GatewayError(
+      'invalid_request',
+      `${field} must be one of ${this.names().join(', ')}; got ${JSON.stringify(name.slice(0, 80))}`,
+    )
+  }
+
   /** Name of the server that these parts are for. */
   nameOf(parts: G): string {
     return this.entries().find((entry) => entry.parts === parts)!.name

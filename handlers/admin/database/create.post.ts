@@ -4,7 +4,12 @@ import { describeRegister } from '../../../lib/audit/outcomes.ts'
 import { authorizePlatformToken } from '../../../lib/http/access/platform-token.ts'
 import { readJsonObject } from '../../../lib/http/body/body.ts'
 import { originOf } from '../../../lib/http/request.ts'
-import { goToServerFor, makeThere, parseServer, serverField } from '../../../lib/http/server-of.ts'
+import {
+  goToServerFor,
+  makeThere,
+  ownServerField,
+  parseWantedServer,
+} from '../../../lib/http/server-of.ts'
 import { databaseName } from '../../../lib/tenancy/names.ts'
 import { parseStoredOwner, STORED_OWNER_MEMBERS } from '../../../lib/tenancy/owners.ts'
 
@@ -38,7 +43,7 @@ export default defineHandler({
     const { owner: asked, schemaName } = parseStoredOwner(request, body)
     const { platform } = asked
     await authorizePlatformToken(event, platform)
-    const server = parseServer(body.server)
+    const server = parseWantedServer(body.server)
     const wanted = { owner: asked, server, labels: {}, isRecorded: true }
     const gateway = await goToServerFor(event, wanted)
     const owner = await gateway.tenants.resolve(asked, { anySpelling: true })
@@ -70,7 +75,7 @@ export default defineHandler({
       platform,
       schema_name: schemaName,
       database_name: database,
-      ...serverField(event),
+      ...ownServerField(event),
       extensions_installed: archive.files.extensions.length,
       types_deployed: result.typesChanged.length,
       tables_created: result.tablesCreated.length,
