@@ -119,7 +119,7 @@ async function attempt(
   } catch (error) {
     await session.simple('rollback').catch(() => {})
     if (!(error instanceof CallFailed)) throw error
-    return { results: [], rolledBack: await explain(batch, calls, error, mayWrite) }
+    return { results: [], rolledBack: await explain(batch, calls, error) }
   }
 }
 
@@ -250,12 +250,12 @@ async function explain(
   { exclusive, database, restrictions }: RunningBatch,
   calls: BoundCall[],
   { place, cause, sent }: CallFailed,
-  mayWrite: boolean,
 ): Promise<RolledBack> {
   const explained = exclusive.limits.explain(cause, 'uncommitted')
   if (explained !== cause) throw placed(explained, place)
   if (endsConnection(cause)) throw cause
-  const mustWrite = isReadOnlyRefusal(cause) && !mayWrite && !restrictions?.isReadOnly
+  // A function may also raise this error itself, in a transaction that may write.
+  const mustWrite = exclusive.onlyReads && isReadOnlyRefusal(cause) && !restrictions?.isReadOnly
   if (mustWrite || !sent) return { place, outcome: { kind: 'refused', error: cause }, mustWrite }
   const bound = calls[place]!
   const outcome = await outcomeOfError({ bound, database }, exclusive.session, sent, cause)

@@ -64,6 +64,25 @@ describe('in one transaction', () => {
     expect(await kept([id])).toEqual([])
   })
 
+  test('a function that raises the error of a read-only transaction itself runs once', async () => {
+    await define(`
+      create sequence refused_runs;
+      create function refuse(p_id text) returns void language plpgsql as $$
+        begin
+          perform nextval('refused_runs');
+          insert into note values (p_id);
+          raise exception 'no' using errcode = '25006';
+        end $$;
+    `)
+    const id = newId()
+    expect(await inTransaction([['refuse', id]])).toMatchObject({ status: 500, sqlstate: '25006' })
+    // A sequence goes on although its transaction is rolled back.
+    expect([...(await define('select last_value::int from refused_runs'))]).toEqual([
+      { last_value: 1 },
+    ])
+    expect(await kept([id])).toEqual([])
+  })
+
   test('a deferred constraint that fails at the end is the error of no call', async () => {
     const id = newId()
     const answer = await inTransaction([
