@@ -14,6 +14,8 @@ export interface RunningCall {
   callKind: CallKind | undefined
   /** Number of the call on this gateway; 0 before it is known to be one. */
   callNumber: number
+  /** Its place among the calls in flight. */
+  callPlace: number
   /** Error code of the answer. */
   error: string | undefined
   client: {
@@ -56,12 +58,15 @@ const END_LIMIT_MS = 2500
 const MAX_SHOWN = 500
 
 /**
- * The calls of this gateway that are not answered yet. A call costs an insertion into a set and a
- * deletion; what is shown of it is made when somebody asks.
+ * The calls of this gateway that are not answered yet. A call takes a place of a list and leaves it;
+ * what is shown of it is made when somebody asks. Not a set: V8 makes the table of a set anew every
+ * few calls, and an old table refers to the newer one and to the calls that it had. Once one of them
+ * is in the old generation, all later ones get there, until the next full collection.
  */
 export class CallsInFlight {
   readonly #gateway: string
-  readonly #calls = new Set<RunningCall>()
+  readonly #places: (RunningCall | undefined)[] = []
+  readonly #free: number[] = []
   /** Those who wait for the end of a call. */
   readonly #ends = new Map<RunningCall, () => void>()
   #last = 0
@@ -74,7 +79,7 @@ export class CallsInFlight {
 
   /** Number of calls that run or wait. */
   get size(): number {
-    return this.#calls.size
+    return this.#places.length - this.#free.length
   }
 
   /** Calls since the start, and those that were answered with an error. */
@@ -85,12 +90,15 @@ export class CallsInFlight {
   add(call: RunningCall, kind: CallKind): void {
     call.callKind = kind
     call.callNumber = ++this.#last
-    this.#calls.add(call)
+    call.callPlace = this.#free.pop() ?? this.#places.length
+    this.#places[call.callPlace] = call
   }
 
   /** Takes out a request whose answer is complete, or cut; does nothing for those that are no calls. */
   remove(call: RunningCall): void {
-    if (call.callNumber === 0 || !this.#calls.delete(call)) return
+    if (call.callNumber === 0 || this.#places[call.callPlace] !== call) return
+    this.#places[call.callPlace] = undefined
+    this.#free.push(call.callPlace)
     if (call.error !== undefined) this.#errors++
     if (this.#ends.size > 0) this.#ends.get(call)?.()
   }
@@ -99,7 +107,7 @@ export class CallsInFlight {
   list(mayName: (platform: string) => boolean = () => true): ShownCall[] {
     const shown: ShownCall[] = []
     const now = performance.now()
-    for (const call of this.#calls) {
+    for (const call of this.#inOrder()) {
       if (shown.length === MAX_SHOWN) break
       const { platform } = call
       if (platform !== undefined && mayName(platform)) shown.push(this.#show(call, platform, now))
@@ -127,8 +135,12 @@ export class CallsInFlight {
   }
 
   #find(number: number): RunningCall | undefined {
-    for (const call of this.#calls) if (call.callNumber === number) return call
-    return undefined
+    return this.#places.find((call) => call?.callNumber === number)
+  }
+
+  #inOrder(): RunningCall[] {
+    const calls = this.#places.filter((call) => call !== undefined)
+    return calls.sort((a, b) => a.callNumber - b.callNumber)
   }
 
   #untilEnd(call: RunningCall): Promise<void> {

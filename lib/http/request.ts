@@ -50,6 +50,7 @@ export interface RequestContext {
   /** Set once the request is in `gateway.inFlight`. */
   callKind: 'call' | 'batch' | 'stream' | undefined
   callNumber: number
+  callPlace: number
 }
 
 /** Metadata that a handler declares in `defineHandler({ meta })`. */
@@ -106,6 +107,7 @@ export function newContext(config: Config, req: IncomingMessage): RequestContext
     client: new HttpClient(id),
     callKind: undefined,
     callNumber: 0,
+    callPlace: 0,
   }
 }
 

@@ -8,8 +8,9 @@ interface Client {
   socket: Socket
   /** Number of requests whose answers are not complete. */
   running: number
-  /** Answer of the last request. */
+  /** Answer of the last request, until all are complete: a quiet connection keeps no request alive. */
   answer: ServerResponse | undefined
+  hasHadRequest: boolean
   bytesRead: number
   /** `performance.now()` of the last input or complete answer. */
   lastSeen: number
@@ -73,16 +74,15 @@ export class Drain {
 
   /** Returns the answer of the last request of a connection; undefined if it is complete. */
   answerOf(socket: Socket): ServerResponse | undefined {
-    const client = this.#clients.get(socket)
-    return client && client.running > 0 ? client.answer : undefined
+    return this.#clients.get(socket)?.answer
   }
 
   /** Sends `connection: close` with each answer from now on. New connections are accepted. */
   announce(): void {
     if (this.#isAnnounced) return
     this.#isAnnounced = true
-    for (const { running, answer } of this.#clients.values()) {
-      if (answer && running > 0) announceClose(answer)
+    for (const { answer } of this.#clients.values()) {
+      if (answer) announceClose(answer)
     }
   }
 
@@ -92,7 +92,7 @@ export class Drain {
     const now = performance.now()
     for (const client of this.#clients.values()) {
       // A connection without a request gets the full quiet time for its first one.
-      if (!client.answer) client.lastSeen = now
+      if (!client.hasHadRequest) client.lastSeen = now
     }
     const look = setInterval(() => {
       // setImmediate: pending input is read first and counts as activity of its connection.
@@ -113,7 +113,14 @@ export class Drain {
 
   #add(socket: Socket): void {
     const lastSeen = performance.now()
-    this.#clients.set(socket, { socket, running: 0, answer: undefined, bytesRead: 0, lastSeen })
+    this.#clients.set(socket, {
+      socket,
+      running: 0,
+      answer: undefined,
+      hasHadRequest: false,
+      bytesRead: 0,
+      lastSeen,
+    })
     socket.once('close', () => this.#clients.delete(socket))
   }
 
@@ -126,17 +133,18 @@ export class Drain {
   #begin({ socket }: IncomingMessage, res: ServerResponse): ServerResponse | undefined {
     const client = this.#clients.get(socket)
     if (!client) return undefined
-    const before = client.running > 0 ? client.answer : undefined
+    const before = client.answer
     if (this.#isAnnounced) {
       // A pipelined request: the answer before it is not the last one any more.
-      if (client.running > 0 && !client.answer?.headersSent)
-        client.answer?.removeHeader('connection')
+      if (before && !before.headersSent) before.removeHeader('connection')
       announceClose(res)
     }
     client.running++
     client.answer = res
+    client.hasHadRequest = true
     res.on('close', () => {
       client.running--
+      if (client.running === 0) client.answer = undefined
       client.lastSeen = performance.now()
     })
     return before

@@ -2,7 +2,10 @@ import { once } from 'node:events'
 import { createServer, type RequestListener, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import { type AddressInfo, connect, type Socket } from 'node:net'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { connect as connectTls } from 'node:tls'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 import { Drain } from '../../../../lib/http/listener/drain.ts'
 import { afterTest } from '../../../helpers/after-test.ts'
@@ -73,6 +76,23 @@ function answersOf(client: Client): { answers: number; last: number } {
     last: client.text().match(/connection: close/gi)?.length ?? 0,
   }
 }
+
+it('a quiet connection keeps no request and no answer in memory', async () => {
+  const answers: WeakRef<ServerResponse>[] = []
+  const server = await startServer('HTTP', (_, res) => {
+    answers.push(new WeakRef(res))
+    res.end('here')
+  })
+  const client = await openAndAsk(server)
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  await eventually('the collection of the answer', async () => {
+    await nextTurn()
+    collect()
+    return answers[0]?.deref() === undefined
+  })
+  expect(client.socket.readyState).toBe('open')
+})
 
 describe.each(['HTTP', 'HTTPS'])('a server of %s that is closed', (kind) => {
   it('answers one more request of a connection that is kept alive, and says that it was the last', async () => {
