@@ -54,7 +54,11 @@ interface Need {
 
 /** Pools whose limit is a part of the service's share. */
 export interface DividedPools {
-  watchNeed(tell: () => void): () => Need
+  /**
+   * @param tell called when more connections are needed, and when one was closed
+   * @param onSession called with the process id of a session of PostgreSQL that has begun or ended
+   */
+  watchNeed(tell: () => void, onSession: (pid: number, isOpen: boolean) => void): () => Need
   setCapacity(connections: number): void
 }
 

@@ -11,6 +11,14 @@ interface Part {
   received: number
   /** Whether it was asked to give up connections and has not answered. */
   isAsked: boolean
+  /** PostgreSQL's processes for its sessions. */
+  sessions: Set<number>
+}
+
+/** What a worker that has ended may have left open. */
+interface Left {
+  most: number
+  sessions: Set<number>
 }
 
 interface DivisionOptions {
@@ -37,6 +45,7 @@ const ASK_AGAIN_MS = 10
 export class Division {
   readonly #options: DivisionOptions
   readonly #parts = new Map<number, Part>()
+  readonly #left = new Map<number, Left>()
   #share = 0
   #again: NodeJS.Timeout | undefined
   #wasOver = false
@@ -49,7 +58,7 @@ export class Division {
   get held(): number {
     let sum = 0
     for (const part of this.#parts.values()) sum += limitOf(part)
-    return sum
+    return sum + this.#heldByEnded
   }
 
   /** Changes the connections that all workers may have open together. */
@@ -61,13 +70,46 @@ export class Division {
   /** Adds a worker that is about to start, without connections. It wants its least until it reports. */
   join(worker: number): void {
     const none = { capacity: 0, held: 0, busy: 0, sent: 0, received: 0, isAsked: false }
-    this.#parts.set(worker, { ...none, wanted: LEAST })
+    this.#parts.set(worker, { ...none, wanted: LEAST, sessions: new Set() })
     this.#settle()
   }
 
-  /** Takes back the part of a worker that has ended. */
-  leave(worker: number): void {
-    if (this.#parts.delete(worker)) this.#settle()
+  /**
+   * Takes back the part of a worker that has ended, or keeps it until `noteLeft`: PostgreSQL goes on with the
+   * statement of a client that has gone.
+   * @param isClean whether the worker has closed its sessions and told so
+   * @returns whether sessions may be left
+   */
+  leave(worker: number, isClean: boolean): boolean {
+    const part = this.#parts.get(worker)
+    if (!part) return false
+    this.#parts.delete(worker)
+    const { sessions } = part
+    const most = limitOf(part)
+    const isLeft = most > 0 && !(isClean && sessions.size === 0)
+    if (isLeft) this.#left.set(worker, { most, sessions })
+    this.#settle()
+    return isLeft
+  }
+
+  /** PostgreSQL's processes for the sessions that a worker had when it ended. */
+  leftOf(worker: number): number[] {
+    return [...(this.#left.get(worker)?.sessions ?? [])]
+  }
+
+  /** Takes back what a worker that has ended does not hold any more: it has these sessions still. */
+  noteLeft(worker: number, sessions: Set<number>): void {
+    // One more is for who looks again.
+    if (sessions.size > 0) this.#left.set(worker, { most: sessions.size + 1, sessions })
+    else this.#left.delete(worker)
+    this.#settle()
+  }
+
+  /** Notes that a worker's session has begun or ended. */
+  noteSession(worker: number, pid: number, isOpen: boolean): void {
+    const { sessions } = this.#parts.get(worker) ?? {}
+    if (isOpen) sessions?.add(pid)
+    else sessions?.delete(pid)
   }
 
   /** Takes a report of a worker. */
@@ -83,12 +125,19 @@ export class Division {
   end(): void {
     clearTimeout(this.#again)
     this.#parts.clear()
+    this.#left.clear()
+  }
+
+  get #heldByEnded(): number {
+    let sum = 0
+    for (const { most } of this.#left.values()) sum += most
+    return sum
   }
 
   get #fair(): number {
     // One that drains has its part beside the one that replaces it.
     const workers = Math.max(this.#options.workers, this.#parts.size)
-    return Math.max(1, Math.floor(this.#share / workers))
+    return Math.max(1, Math.floor((this.#share - this.#heldByEnded) / workers))
   }
 
   get #least(): number {

@@ -73,9 +73,20 @@ export interface PartReport {
   isAnswer: boolean
 }
 
+/** Tells that a worker's session of PostgreSQL has begun, or has ended. */
+export interface SessionReport {
+  type: 'session'
+  /** Of what is divided, as in `PartReport`. */
+  name: string
+  /** Id of PostgreSQL's process. */
+  pid: number
+  isOpen: boolean
+}
+
 /** What a worker tells the parent. */
 export type ToParent =
   | PartReport
+  | SessionReport
   | { type: 'hello' }
   | { type: 'ready'; url: string; facts: LogFields }
   | { type: 'share'; server: string; share: number }

@@ -4,11 +4,13 @@ import { checkAddress } from '../http/listener/check-address.ts'
 import type { Log } from '../log.ts'
 import { startOwnServer } from '../open-server.ts'
 import type { EmbeddedPostgres } from '../postgres/embedded.ts'
+import { parseDatabaseUrl } from '../postgres/hosts/server.ts'
 import type { Load } from '../systemd/describe-status.ts'
 import { Crew, type Member } from './crew.ts'
 import { EndedMetrics } from './ended-metrics.ts'
 import { Gather } from './gather.ts'
 import { Leadership } from './leadership.ts'
+import { LeftSessions } from './left-sessions.ts'
 import type { ToParent } from './messages.ts'
 import { Shares } from './shares.ts'
 
@@ -44,9 +46,6 @@ export interface RunningService {
 /** Connections without which a worker cannot start, listen and deploy. */
 const FEWEST = 4
 
-/** Time in which PostgreSQL notices that a process that was killed is gone. */
-const NOTICE_MS = 500
-
 /**
  * Starts the embedded PostgreSQL, if the settings name no other, and the workers.
  * @throws {Error} with a message of one line, if a worker cannot start
@@ -66,7 +65,9 @@ export async function startWorkers(options: ParentOptions): Promise<RunningServi
   const shares = new Shares(count, {
     send: (worker, message) => crew.send(worker, message),
     onSettled: () => leadership.tell(),
+    onLeft: (name, worker) => void left.watch(name, worker),
   })
+  const left = new LeftSessions(shares, settings, embedded && parseDatabaseUrl(embedded.url))
   const leadership = new Leadership(shares, {
     ready: () => crew.ready,
     tell: (worker, message) => crew.send(worker, message),
@@ -122,12 +123,12 @@ export async function startWorkers(options: ParentOptions): Promise<RunningServi
       gather.leave(id)
       ended.end(id)
       leadership.choose()
-      if (state === 'leaving') shares.leave(id)
-      else setTimeout(() => shares.leave(id), NOTICE_MS).unref()
+      shares.leave(id, state === 'leaving')
     },
     onMessage: (member, message) => {
       if (message.type === 'hello') greet(member)
       else if (message.type === 'part') shares.report(member.id, message)
+      else if (message.type === 'session') shares.noteSession(member.id, message)
       else if (message.type === 'share')
         leadership.noteShare(member.id, message.server, message.share)
       else if (message.type === 'ask') answer(member, message)
@@ -137,6 +138,7 @@ export async function startWorkers(options: ParentOptions): Promise<RunningServi
   })
   const stop = async () => {
     await crew.stop()
+    left.end()
     shares.end()
     await embedded?.stop()
   }

@@ -1,5 +1,5 @@
 import type { DividedPools } from '../cluster/service.ts'
-import type { GiveUp, PartReport } from './messages.ts'
+import type { GiveUp, PartReport, SessionReport } from './messages.ts'
 
 /** Milliseconds between reports while this worker wants more connections. */
 const WANT_EVERY_MS = 20
@@ -25,7 +25,7 @@ export class Part {
     server: string,
     pools: DividedPools,
     received: number,
-    send: (report: PartReport) => void,
+    send: (report: PartReport | SessionReport) => void,
   ) {
     this.#name = name
     this.#server = server
@@ -33,7 +33,10 @@ export class Part {
     this.#send = send
     this.#capacity = received
     this.#received = received
-    this.#need = pools.watchNeed(() => this.#noteNeed())
+    this.#need = pools.watchNeed(
+      () => this.#noteNeed(),
+      (pid, isOpen) => send({ type: 'session', name, pid, isOpen }),
+    )
     pools.setCapacity(this.#capacity)
     this.#report(false)
   }

@@ -1,10 +1,12 @@
 import { Division } from './division.ts'
-import type { PartReport, ShareState, ToWorker } from './messages.ts'
+import type { PartReport, SessionReport, ShareState, ToWorker } from './messages.ts'
 
 interface SharesOptions {
   send(worker: number, message: ToWorker): void
   /** Called when fewer connections are open, as a smaller share wants it. */
   onSettled(): void
+  /** Called with a worker that has ended, and what is divided, where sessions of it may be left. */
+  onLeft(name: string, worker: number): void
 }
 
 /** Name of the server of DATABASE_URL. */
@@ -50,8 +52,8 @@ export class Shares {
 
   setShare(server: string, connections: number): void {
     this.#shares.set(server, connections)
-    for (const one of this.#divisions.values()) {
-      if (one.server === server) one.division.setShare(connections)
+    for (const [name, one] of this.#divisions) {
+      if (one.server === server) one.division.setShare(this.#divided(name, server))
     }
   }
 
@@ -60,9 +62,26 @@ export class Shares {
     for (const { division } of this.#divisions.values()) division.join(worker)
   }
 
-  leave(worker: number): void {
+  /** @param isClean whether the worker has closed its sessions before it ended */
+  leave(worker: number, isClean: boolean): void {
     this.#members.delete(worker)
-    for (const { division } of this.#divisions.values()) division.leave(worker)
+    for (const [name, { division }] of this.#divisions) {
+      if (division.leave(worker, isClean)) this.#options.onLeft(name, worker)
+    }
+  }
+
+  /** PostgreSQL's processes for the sessions that a worker had when it ended. */
+  leftOf(name: string, worker: number): number[] {
+    return this.#divisions.get(name)?.division.leftOf(worker) ?? []
+  }
+
+  /** Takes back what a worker that has ended does not hold any more: it has these sessions still. */
+  noteLeft(name: string, worker: number, sessions: Set<number>): void {
+    this.#divisions.get(name)?.division.noteLeft(worker, sessions)
+  }
+
+  noteSession(worker: number, { name, pid, isOpen }: SessionReport): void {
+    this.#divisions.get(name)?.division.noteSession(worker, pid, isOpen)
   }
 
   /** Takes a report. The first of a server begins its division. */
@@ -81,6 +100,15 @@ export class Shares {
     return this.#shares.get(server) ?? this.#workers
   }
 
+  /**
+   * Of the connections to a replica the parent keeps one, with which it looks for what workers have left. To
+   * a server it has that with which an ended worker has listened, which has no statement.
+   */
+  #divided(name: string, server: string): number {
+    const share = this.#shareOf(server)
+    return name === server ? share : Math.max(1, share - 1)
+  }
+
   #division(name: string, server: string): Division {
     const known = this.#divisions.get(name)
     if (known) return known.division
@@ -91,7 +119,7 @@ export class Shares {
       onSettled: () => this.#options.onSettled(),
     })
     this.#divisions.set(name, { server, division })
-    division.setShare(this.#shareOf(server))
+    division.setShare(this.#divided(name, server))
     for (const member of this.#members) division.join(member)
     return division
   }

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { withinMs } from '../../common/within.ts'
 import { type Backend, sendCancel } from '../cancel.ts'
 import type { Notice, Sql } from '../driver.ts'
 import { directRoute, type Route } from '../hosts/route.ts'
@@ -62,6 +62,9 @@ export class Connection {
   onNotice: ((notice: Notice) => void) | undefined
   /** Called once when it is closed, for any reason. */
   onClosed: (() => void) | undefined
+  /** Id of PostgreSQL's process, told once, before it gets a statement that may take long. */
+  backend: number | undefined
+  onBackend: ((pid: number) => void) | undefined
   readonly #driver: DriverClient | undefined
   #session: Session | Promise<Session> | undefined
   #closed = false
@@ -115,6 +118,7 @@ export class Connection {
         connectTimeoutMs: this.#connectTimeoutMs,
         opening: this.#opening,
         settings: this.settings,
+        onBackend: (pid) => this.#noteBackend(pid),
         isClosed: () => this.#closed,
         onParameter: (name, value) => {
           this.#onParameter(name, value)
@@ -211,16 +215,10 @@ export class Connection {
   }
 
   /** Whether the server answers within this time. Call it only while the connection is idle. */
-  async answers(withinMs: number): Promise<boolean> {
-    const patience = new AbortController()
-    const timeout = sleep(withinMs, false, { signal: patience.signal })
-    const answer = this.#askNothing().then(() => true)
-    return Promise.race([answer, timeout])
-      .catch(() => false)
-      .finally(() => {
-        timeout.catch(() => {})
-        patience.abort()
-      })
+  async answers(limitMs: number): Promise<boolean> {
+    // An empty query costs PostgreSQL next to nothing.
+    const ask = async () => (this.#driver ? this.sql.unsafe('') : (await this.session).simple(''))
+    return (await withinMs(limitMs, ask()).catch(() => undefined)) !== undefined
   }
 
   /** Closes the socket by force; pending queries fail with the error. */
@@ -229,13 +227,6 @@ export class Connection {
     this.#socket?.destroy(error)
     this.#markClosed()
     this.#driver?.end()
-  }
-
-  /** Sends an empty query, which costs PostgreSQL next to nothing. */
-  async #askNothing(): Promise<unknown> {
-    if (this.#driver) return this.sql.unsafe('')
-    const session = await this.session
-    return session.simple('')
   }
 
   async #open(timeoutMs: number, behind: string | undefined): Promise<Opened> {
@@ -259,6 +250,8 @@ export class Connection {
       const { pid, secret } = greeting
       this.#backend = { pid, secret }
       this.#onOpen()
+      // A pooler tells an id of its own.
+      if (!this.settings) this.#noteBackend(pid)
       return { socket, greeting }
     } catch (error) {
       if (this.#server) this.#route.doubt(this.#server)
@@ -276,13 +269,21 @@ export class Connection {
       }
       const opened = new Session(socket, { onParameter })
       await joinCalls(opened, this.database, this.#connectTimeoutMs, question)
-      if (this.settings) await opened.simple(this.settings)
+      if (this.settings) {
+        const asked = (await opened.simple(this.settings)).at(-1)!
+        this.#noteBackend(Number(asked.rows[0]![0]))
+      }
       this.#session = opened
       return opened
     })
     // Registered first: the connection is closed before callers of `session` get the error.
     session.catch(() => this.destroy())
     return session
+  }
+
+  #noteBackend(pid: number): void {
+    this.backend = pid
+    if (!this.#closed) this.onBackend?.(pid)
   }
 
   /** default_transaction_read_only may change while sessions are open. */

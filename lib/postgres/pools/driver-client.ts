@@ -16,6 +16,8 @@ export interface DriverClientOptions {
   opening: Promise<Opened>
   /** Statements that go out before all others; '' for none. */
   settings: string
+  /** Called with the id of PostgreSQL's process, which they ask for. */
+  onBackend: (pid: number) => void
   /** Whether the gateway has closed the connection. */
   isClosed: () => boolean
   onParameter: (name: string, value: string) => void
@@ -60,11 +62,12 @@ export class DriverClient {
         .unsafe('')
         .execute()
         .catch(() => {})
-      const { settings } = this.#options
+      const { settings, onBackend } = this.#options
       if (settings) {
         this.#client
-          .unsafe(settings)
+          .unsafe<{ pid: number }[][]>(settings)
           .execute()
+          .then((results) => onBackend(results.at(-1)![0]!.pid))
           .catch(() => {})
       }
     }

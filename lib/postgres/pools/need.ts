@@ -11,6 +11,9 @@ export interface Need {
   wanted: number
 }
 
+/** Told of the process that PostgreSQL has for a session, when it has begun and when it has ended. */
+export type OnSession = (pid: number, isOpen: boolean) => void
+
 /** @param most connections to one database */
 export function needOf({ all }: { all: Budget<Pool> }, most: number): Need {
   const { held } = all.permits

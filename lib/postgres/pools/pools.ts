@@ -6,7 +6,7 @@ import type { Connection, Sql } from './connection.ts'
 import { endSupply } from './end-supply.ts'
 import { stopStarving } from './give-back.ts'
 import type { Lease } from './lease.ts'
-import { type Need, needOf } from './need.ts'
+import { type Need, needOf, type OnSession } from './need.ts'
 import { type CredentialsOf, countClosing, type PlatformOf } from './pool.ts'
 import { type PoolsReport, reportOf } from './pool-report.ts'
 import { keepPermits } from './reserve.ts'
@@ -113,11 +113,11 @@ export class Pools {
   }
 
   /**
-   * Calls `tell` when somebody begins to wait for a connection, and when one was closed. Returns a
-   * function that tells what is needed.
+   * Calls `tell` when somebody begins to wait for a connection, and when one was closed; `onSession` when
+   * a session has begun or ended. Returns a function that tells what is needed.
    */
-  watchNeed(tell: () => void): () => Need {
-    this.#supply.onNeed = tell
+  watchNeed(tell: () => void, onSession?: OnSession): () => Need {
+    Object.assign(this.#supply, { onNeed: tell, onSession })
     return () => needOf(this.#supply, this.#taking.limits.maxConnectionsPerPool)
   }
 

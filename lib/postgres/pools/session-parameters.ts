@@ -42,7 +42,8 @@ export interface SessionStart {
   parameters: Record<string, string | number>
   /**
    * Behind a pooler: statements for what the startup parameters lack and what is no server's default
-   * (see lib/postgres/pooler.ts). RESET ALL undoes them.
+   * (see lib/postgres/pooler.ts), and one that asks for the id of PostgreSQL's process. RESET ALL undoes
+   * them.
    */
   settings: string
 }
@@ -78,6 +79,7 @@ export function sessionStart(server: Server, user: string, options: SessionOptio
     parameters: Object.fromEntries(passed),
     settings: settings
       .map(([name, value]) => `set ${name} = ${quoteLiteral(`${value}`)};`)
+      .concat('select pg_catalog.pg_backend_pid() as pid;')
       .join(' '),
   }
 }

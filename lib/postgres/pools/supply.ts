@@ -7,6 +7,7 @@ import { DatabaseSeconds } from './database-seconds.ts'
 import { Demand, leastWanted } from './demand.ts'
 import { admit, discardLease, endLease, type Supply, serve, stopStarving } from './give-back.ts'
 import type { SupplyLimits } from './limits.ts'
+import type { OnSession } from './need.ts'
 import { PlatformBudgets } from './platform-budgets.ts'
 import { type CredentialsOf, countClosing, inUse, type PlatformOf, type Pool } from './pool.ts'
 import { Counters, type PoolCounters } from './pool-counters.ts'
@@ -40,6 +41,7 @@ export class ConnectionSupply implements Supply {
   isEnded = false
   /** Called when a pool begins to wait for a permit of `all`, and when a connection was closed. */
   onNeed: (() => void) | undefined
+  onSession: OnSession | undefined
   /** `performance.now()` of PostgreSQL's last answer; -Infinity after the loss of a connection. */
   lastAnswerAt = Number.NEGATIVE_INFINITY
   readonly #server: Server
@@ -200,8 +202,10 @@ export class ConnectionSupply implements Supply {
       () => this.#closed(pool, connection),
       () => this.#opened(pool, connection),
     )
+    connection.onBackend = (pid) => this.onSession?.(pid, true)
     connection.budgets = pool.budgets
-    connection.expiresAt = performance.now() + this.#lifetime()
+    const share = 1 - LIFETIME_JITTER * Math.random()
+    connection.expiresAt = performance.now() + this.#limits.poolMaxLifetimeMs * share
     pool.connections.add(connection)
     countOpen(pool, 1)
     this.noteWant(pool)
@@ -212,10 +216,6 @@ export class ConnectionSupply implements Supply {
       budget.opening.add(connection)
     }
     return connection
-  }
-
-  #lifetime(): number {
-    return this.#limits.poolMaxLifetimeMs * (1 - LIFETIME_JITTER * Math.random())
   }
 
   #opened(pool: Pool, connection: Connection): void {
@@ -233,6 +233,7 @@ export class ConnectionSupply implements Supply {
   #closed(pool: Pool, connection: Connection): void {
     endUse(pool, connection, performance.now())
     pool.connections.delete(connection)
+    if (connection.backend !== undefined) this.onSession?.(connection.backend, false)
     countOpen(pool, -1)
     this.count(pool, 'closed')
     this.#forgetIdle(connection)
