@@ -26,7 +26,7 @@ export function shareConnections(
   }
   const share = service.shareOf(server)
   service.divide(server, server, pools)
-  for (const replica of replicas?.all() ?? []) {
+  for (const replica of replicas?.members ?? []) {
     service.divide(`${server}/${hostAndPort(replica.server)}`, server, replica)
   }
   return {

@@ -1,5 +1,6 @@
 import { isPostgresError } from '../errors.ts'
 import type { Sql } from '../pools/connection.ts'
+import type { Need } from '../pools/need.ts'
 import { type CredentialsOf, type PoolLimits, Pools } from '../pools/pools.ts'
 import type { Trouble } from './outages.ts'
 import type { Server } from './server.ts'
@@ -42,6 +43,9 @@ export class Replica {
   /** A call could not reach the replica since its last answer. */
   #hasFailed = false
   #askedAt: number | undefined
+  /** As of `watchNeed`, which all further pools go on with. */
+  #watching: Parameters<Pools['watchNeed']> | undefined
+  #need: ReturnType<Pools['watchNeed']> | undefined
 
   constructor(server: Server, limits: PoolLimits, credentialsOf?: CredentialsOf) {
     this.#server = server
@@ -82,6 +86,13 @@ export class Replica {
   setCapacity(connections: number): void {
     this.#capacity = connections
     this.#pools.setCapacity(connections)
+  }
+
+  /** As `watchNeed` of the pools, also of those that take their place. */
+  watchNeed(...watching: Parameters<Pools['watchNeed']>): () => Need {
+    this.#watching = watching
+    this.#need = this.#pools.watchNeed(...watching)
+    return () => this.#need!()
   }
 
   /** Reads the replica's WAL position. Never throws: a failure becomes `trouble`. */
@@ -131,6 +142,7 @@ export class Replica {
   #cut(): void {
     const old = this.#pools
     this.#pools = this.#newPools()
+    if (this.#watching) this.#need = this.#pools.watchNeed(...this.#watching)
     old.end().catch(() => {})
   }
 

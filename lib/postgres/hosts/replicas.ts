@@ -94,6 +94,11 @@ export class Replicas {
     return this.#replicas.filter((one) => one.isCurrent(since)).map(({ pools }) => pools)
   }
 
+  /** Each replica, whose connections are others after it was silent. */
+  get members(): readonly Replica[] {
+    return this.#replicas
+  }
+
   /** Returns the connections of each replica, usable or not. */
   all(): Pools[] {
     return this.#replicas.map(({ pools }) => pools)

@@ -3,10 +3,22 @@ import { describe, expect, test } from 'vitest'
 import { afterTest } from '../../helpers/after-test.ts'
 import { startTestGateway } from '../../helpers/gateway.ts'
 import { pack } from '../../helpers/platforms.ts'
-import { eventually } from '../../helpers/process.ts'
+import { eventually, startProcess } from '../../helpers/process.ts'
 import { startReplication } from '../../helpers/replication.ts'
+import { newClient, workersOf } from '../../helpers/workers.ts'
 
-import { FILES, pair, ranOnReplica, start, startForTest, startWith, used } from './setup.ts'
+import {
+  caughtUp,
+  FILES,
+  pair,
+  ranOnReplica,
+  sleepers,
+  start,
+  startForTest,
+  startWith,
+  used,
+  where,
+} from './setup.ts'
 
 describe('when the replica stops', () => {
   test('no call fails, and when it is back it is used again', async () => {
@@ -67,6 +79,61 @@ describe('when the replica stops', () => {
     await pair.standby.start()
     await used(gateway)
     expect(await ranOnReplica(gateway.call('clinic', 'stable'))).toBe(true)
+  })
+})
+
+describe('when the replica is silent for a while', () => {
+  test('workers divide the connections to it as before', async () => {
+    const gateway = await startProcess({
+      DATABASE_URL: await pair.primary.url('gateway'),
+      DATABASE_READ_URLS: await pair.standby.url('workers'),
+      DATABASE_READ_MAX_LAG_SECS: '60',
+      CONNECT_TIMEOUT_SECS: '1',
+      WORKERS: '2',
+      MAX_TOTAL_CONNECTIONS: '12',
+      MAX_CONNECTIONS_PER_POOL: '80',
+      TEMPLATES: 'off',
+    })
+    const url = await gateway.url()
+    await gateway.register('naps', {
+      ...where('nap', 'stable', 'perform pg_sleep(0.3);'),
+      ...where('doze', 'stable', 'perform pg_sleep(3);'),
+    })
+    await caughtUp()
+    const reads = async () => {
+      let isOver = false
+      const clients = Array.from({ length: 40 }, () => newClient(url))
+      const answers = Promise.all(clients.map((client) => client.call('naps', 'nap')))
+      const most = (async () => {
+        let found = 0
+        while (!isOver) found = Math.max(found, await sleepers())
+        return found
+      })()
+      for (const { status } of await answers) expect(status).toBe(200)
+      isOver = true
+      return most
+    }
+    const isUsable = async () => (await newClient(url).send('/health')).body.replicas[0].usable
+    await eventually('reads run on the replica', async () => (await reads()) > 6)
+    pair.standby.freeze()
+    await eventually('it is out of use', async () => !(await isUsable()))
+    await sleep(1500)
+    pair.standby.thaw()
+    await eventually('it is in use', isUsable)
+    await eventually('reads run on it as before', async () => (await reads()) > 6, 10_000)
+    expect(await reads()).toBeLessThanOrEqual(12)
+
+    // Those of a worker that was killed go on, and count.
+    const long = Array.from({ length: 12 }, () => newClient(url).call('naps', 'doze'))
+    const outcomes = Promise.allSettled(long)
+    await eventually('they run', async () => (await sleepers()) > 8)
+    process.kill((await workersOf(gateway, 2))[0].pid, 'SIGKILL')
+    const before = performance.now()
+    let most = 0
+    while (performance.now() < before + 2000) most = Math.max(most, await reads())
+    expect(most).toBeLessThanOrEqual(12)
+    await outcomes
+    await eventually('all can be used again', async () => (await reads()) === 11)
   })
 })
 
