@@ -130,6 +130,14 @@ interface Parts {
   metrics: { fleet: { databasesOf(server: string): number | undefined } }
 }
 
+/** What all workers of a service have open. */
+interface Load {
+  pools: number
+  held: number
+  workers: number
+  servers: Record<string, { connections: number; databases: number | undefined }>
+}
+
 /**
  * Returns whether new requests should be sent to this gateway: it is not draining, and one of its
  * servers works at least, since a server that is away costs its own tenants alone.
@@ -144,15 +152,15 @@ export async function isReady({ health, servers }: Pick<Parts, 'health' | 'serve
   return Promise.any(connected).catch(() => false)
 }
 
-async function serverHealth(gateway: Parts): Promise<ServerHealth[]> {
+async function serverHealth(gateway: Parts, load: Load | undefined): Promise<ServerHealth[]> {
   const { servers, metrics } = gateway
   return Promise.all(
     servers.entries().map(async ({ name, parts, trouble, since }) => ({
       name,
       connected: (await parts?.health.isConnected()) ?? false,
       why: trouble ?? null,
-      databases: metrics.fleet.databasesOf(name) ?? null,
-      connections: parts?.pools.status().connections ?? 0,
+      databases: load?.servers[name]?.databases ?? metrics.fleet.databasesOf(name) ?? null,
+      connections: load?.servers[name]?.connections ?? parts?.pools.status().connections ?? 0,
       gateways: parts?.gateways.alive().length ?? 0,
       replicas: parts?.replicas?.status() ?? [],
       since: new Date(parts?.watch.since ?? since).toISOString(),
@@ -164,10 +172,7 @@ async function serverHealth(gateway: Parts): Promise<ServerHealth[]> {
  * Returns the body of GET /health.
  * @param load of all workers; undefined: there are none
  */
-export async function reportHealth(
-  gateway: Parts,
-  load?: { pools: number; held: number; workers: number },
-): Promise<HealthReport> {
+export async function reportHealth(gateway: Parts, load?: Load): Promise<HealthReport> {
   const isConnected = await gateway.health.isConnected()
   const { pools, connections } = gateway.pools.status()
   return {
@@ -181,6 +186,6 @@ export async function reportHealth(
     workers: load?.workers,
     isolation: gateway.roles.isolation,
     replicas: gateway.replicas?.status(),
-    ...(gateway.servers.areSeveral && { servers: await serverHealth(gateway) }),
+    ...(gateway.servers.areSeveral && { servers: await serverHealth(gateway, load) }),
   }
 }

@@ -24,6 +24,7 @@ interface OperationsOptions extends FleetOptions {
   later: () => {
     health: { isConnected(): Promise<boolean> }
     pools: Pools
+    metrics: { fleet: { databasesOf(server: string): number | undefined } }
     /** The servers; each has parts of its own. */
     servers: PartsOfServers['servers'] & { open(): { replicas: Replicas | undefined }[] }
   }

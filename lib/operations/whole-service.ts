@@ -16,6 +16,13 @@ export interface ServiceLoad {
   held: number
   /** Number of processes. */
   workers: number
+  servers: Record<string, ServerLoad>
+}
+
+/** Open connections to a server, and its databases, which are undefined until one of the processes knows. */
+interface ServerLoad {
+  connections: number
+  databases: number | undefined
 }
 
 /** Parts for one server. */
@@ -27,6 +34,7 @@ interface PartsOfServer {
 interface Parts extends PartsOfServers {
   pools: PartsOfServer['pools']
   inFlight: { counts: { calls: number; errors: number } }
+  metrics: { fleet: { databasesOf(server: string): number | undefined } }
 }
 
 /** What is read of all servers of this process, and asked of the others. */
@@ -70,10 +78,15 @@ function ownReports({ servers }: PartsOfServers): ReportsOfServers {
   return Object.fromEntries(open)
 }
 
-function ownLoad({ pools, inFlight, servers }: Parts): ServiceLoad {
+function ownLoad({ pools, inFlight, servers, metrics }: Parts): ServiceLoad {
   const connections = { open: 0, busy: 0, idle: 0, waiting: 0, capacity: 0 }
+  const ofServers: ServiceLoad['servers'] = {}
   let running = 0
-  for (const { parts } of servers.entries()) {
+  const entries = servers.entries()
+  for (const { name, parts } of entries) {
+    // Told of several alone: it has the catalog read.
+    const databases = entries.length > 1 ? metrics.fleet.databasesOf(name) : undefined
+    ofServers[name] = { connections: parts?.pools.status().connections ?? 0, databases }
     if (!parts) continue
     const report = parts.pools.report()
     connections.capacity += report.permits.capacity
@@ -93,12 +106,22 @@ function ownLoad({ pools, inFlight, servers }: Parts): ServiceLoad {
     pools: status.pools,
     held: status.connections,
     workers: 1,
+    servers: ofServers,
   }
 }
 
 function addLoads(
-  { connections: own, ...one }: ServiceLoad,
-  { connections: others, ...other }: ServiceLoad,
+  { connections: own, servers: mine, ...one }: ServiceLoad,
+  { connections: others, servers: theirs, ...other }: ServiceLoad,
 ): ServiceLoad {
-  return { ...addUp([one, other]), connections: addUp([own, others]) }
+  const servers = { ...mine }
+  for (const [name, { connections, databases }] of Object.entries(theirs)) {
+    const known = servers[name]
+    servers[name] = {
+      connections: connections + (known?.connections ?? 0),
+      // All have it from the catalog.
+      databases: known?.databases ?? databases,
+    }
+  }
+  return { ...addUp([one, other]), connections: addUp([own, others]), servers }
 }

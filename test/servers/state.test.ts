@@ -3,8 +3,10 @@ import { loadOf } from '../../lib/start.ts'
 import { describeStatus } from '../../lib/systemd/describe-status.ts'
 import { type Json, startTestGateway, type TestGateway, uniqueName } from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
+import { startProcess } from '../helpers/process.ts'
 import { type OtherServer, startOtherServer } from '../helpers/servers.ts'
 import { startReceiver } from '../helpers/webhook.ts'
+import { newClient, samplesOf } from '../helpers/workers.ts'
 
 const platform = uniqueName('state')
 const receiver = await startReceiver()
@@ -46,6 +48,27 @@ test('the state of all servers is told', async () => {
   const { body: fleet } = await gateway.get(`/admin/fleet?platform=${platform}`)
   expect(fleet).toMatchObject({ servers: ['main', 'eu1'], servers_away: [], count: 2 })
   expect(describeStatus(loadOf(gateway.gateway))).toMatch(/^\d+ of \d+ connections, 0 deploys$/)
+})
+
+test('workers tell of the connections and databases of all', async () => {
+  const service = await startProcess({
+    DATABASE_URL: main.uri,
+    SERVERS: `eu1=${eu1.uri}`,
+    WORKERS: '2',
+    TEMPLATES: 'off',
+  })
+  const url = await service.url()
+  const clients = Array.from({ length: 4 }, () => newClient(url))
+  const call = { platform, tenant_id: 'far', function: 'f' }
+  for (const client of clients) expect((await client.send('/call', call)).status).toBe(200)
+  for (const client of clients) {
+    // Each worker has at least the one that listens. One that opens another meanwhile is looked at again.
+    await until(async () => {
+      const { connections, databases } = (await client.send('/health')).body.servers[1]
+      const held = (await samplesOf(url, 'db_gateway_permits_held'))['{server="eu1"}']!
+      return { databases, isSum: connections === held && held >= 2 }
+    }).toEqual({ databases: 1, isSum: true })
+  }
 })
 
 test('metrics name the servers, and add calls up', async () => {
