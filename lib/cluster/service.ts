@@ -21,6 +21,8 @@ export interface ShareOfService {
 /** The service that a process is a worker of, as the parts of its gateway see it. */
 export interface ServiceOfWorker {
   readonly worker: number
+  /** Number of workers that the service has when all run. */
+  readonly workers: number
   /** `performance.now()` at the start of the service. */
   readonly startedAt: number
   /** Whether this is the first worker of the service, which tells that the service has started. */

@@ -1,6 +1,6 @@
 import type { Messages } from '../cluster/messages.ts'
 import type { FleetJob } from '../deploy/fleet/watched.ts'
-import { EventHub } from './hub.ts'
+import { EventHub, MAX_STREAMS } from './hub.ts'
 import { type OverviewParts, OverviewReader } from './overview.ts'
 import { Relay } from './relay.ts'
 import type { Change, Listener, Sink } from './stream.ts'
@@ -19,6 +19,8 @@ interface EventsOptions extends OverviewParts {
   messages: Messages
   /** Returns the ids of the gateways, and of the workers of gateways, that are alive. */
   ids: () => string[]
+  /** Workers of this gateway, which divide its streams. */
+  workers: number
   log: { debug(message: string): void }
 }
 
@@ -46,6 +48,7 @@ export class Events {
       begin: () => this.#running(),
       onHeard: (isHeard) => this.#onHeard(isHeard),
       log: options.log,
+      maxStreams: Math.ceil(MAX_STREAMS / options.workers),
     })
   }
 

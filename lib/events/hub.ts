@@ -10,11 +10,13 @@ interface HubOptions {
   /** Called when the first stream has begun, and when the last has ended. */
   onHeard: (isHeard: boolean) => void
   log: { debug(message: string): void }
+  /** Streams at once; default: MAX_STREAMS. */
+  maxStreams?: number
   /** Milliseconds after which a stream ends; its client opens another. */
   longestMs?: number
 }
 
-/** Streams of one gateway at once. */
+/** Streams of one gateway at once, of all its workers together. */
 export const MAX_STREAMS = 50
 
 const TICK_MS = 1000
@@ -57,10 +59,11 @@ export class EventHub {
    */
   open(sink: () => Sink, listener: Listener): () => void {
     if (this.#isClosed) throw new GatewayError('pool_exhausted', 'The gateway is stopping')
-    if (this.#streams.size >= MAX_STREAMS) {
+    const { maxStreams = MAX_STREAMS } = this.#options
+    if (this.#streams.size >= maxStreams) {
       const displaced = findDisplaced(this.#streams, listener.address)
       if (!displaced) {
-        const message = `${MAX_STREAMS} streams of events are open already`
+        const message = `${maxStreams} streams of events are open already`
         throw new GatewayError('pool_exhausted', message)
       }
       this.#streams.delete(displaced)

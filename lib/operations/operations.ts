@@ -67,6 +67,7 @@ export function createOperations(options: OperationsOptions): Operations {
     load: () => readLoad({ service, inFlight, ...later() }),
     gateways: () => gateways.alive(),
     ids: alive,
+    workers: service?.workers ?? 1,
     replicas: () => servers().flatMap((one) => one.replicas?.status() ?? []),
     isConnected: () => later().health.isConnected(),
   })

@@ -12,6 +12,8 @@ export function dividedSettings(config: Config, workers: number): Config {
     maxConnectionsPerPool: part(config.maxConnectionsPerPool, 2),
     maxConnectionsPerPlatform: part(config.maxConnectionsPerPlatform, 2),
     maxQueuePerDatabase: part(config.maxQueuePerDatabase),
+    migrateConcurrency: part(config.migrateConcurrency),
+    maxWaitingDeploys: part(config.maxWaitingDeploys, 0),
     // The parent tells them.
     warnings: [],
   }

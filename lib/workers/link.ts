@@ -17,6 +17,7 @@ interface LinkOptions {
 /** A worker's side of the channel to its parent. */
 export class Link implements ServiceOfWorker {
   readonly worker: number
+  readonly workers: number
   readonly startedAt: number
   readonly isFirst: boolean
   readonly #boot: Boot
@@ -36,6 +37,7 @@ export class Link implements ServiceOfWorker {
     this.#options = options
     this.#boot = boot
     this.worker = boot.worker
+    this.workers = boot.workers
     this.startedAt = performance.now() - boot.upMs
     this.isFirst = boot.isFirst
     this.#isLeader = boot.isLeader

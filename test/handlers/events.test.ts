@@ -208,13 +208,14 @@ describe('GET /admin/events', () => {
 })
 
 describe('the places', () => {
-  function newHub(longestMs?: number) {
+  function newHub(longestMs?: number, maxStreams?: number) {
     const hub = new EventHub({
       look: async () => [],
       begin: () => [],
       onHeard: () => {},
       log: { debug: () => {} },
       ...(longestMs !== undefined && { longestMs }),
+      ...(maxStreams !== undefined && { maxStreams }),
     })
     const ended: string[] = []
     let count = 0
@@ -244,6 +245,13 @@ describe('the places', () => {
     for (const address of ['10.0.0.1', '10.0.0.2']) expect(() => open(address)).toThrow()
     open('10.0.0.3')
     expect(hub.size).toBe(MAX_STREAMS)
+    hub.close()
+  })
+
+  test('of one of several workers are its part', () => {
+    const { hub, open } = newHub(undefined, 13)
+    for (let i = 0; i < 13; i++) open('10.0.0.1')
+    expect(() => open('10.0.0.1')).toThrow('13 streams of events are open already')
     hub.close()
   })
 

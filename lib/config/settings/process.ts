@@ -15,6 +15,6 @@ export const PROCESS = {
     restart: true,
     about:
       'The processes that answer requests, one a core. With more than 1, a parent accepts the connections of clients and gives them to the workers in turn; all of them are one service with one share of MAX_TOTAL_CONNECTIONS. `auto` is as many as there are cores.',
-    edge: 'Each worker takes about 130 MB and one connection to PostgreSQL for notifications. MAX_BUFFERED_BYTES, MAX_HTTP_CONNECTIONS, MAX_CONNECTIONS_PER_POOL, MAX_CONNECTIONS_PER_PLATFORM and MAX_QUEUE_PER_DATABASE are divided by the workers.',
+    edge: 'Each worker takes about 130 MB and one connection to PostgreSQL for notifications. MAX_BUFFERED_BYTES, MAX_HTTP_CONNECTIONS, MAX_CONNECTIONS_PER_POOL, MAX_CONNECTIONS_PER_PLATFORM, MAX_QUEUE_PER_DATABASE, MIGRATE_CONCURRENCY and MAX_WAITING_DEPLOYS are divided by the workers.',
   }),
 }
