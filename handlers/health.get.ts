@@ -20,8 +20,7 @@ export default defineHandler({
   },
   async handler(event) {
     const { gateway, request } = event.context
-    const load = gateway.service && (await readLoad(gateway))
-    const health = await reportHealth(gateway, load)
+    const health = await reportHealth(gateway, gateway.service && readLoad(gateway))
     // A client outside the allowed networks gets the status only.
     const answer = request.isAllowed ? health : { status: health.status }
     return new HTTPResponse(JSON.stringify(answer), {

@@ -170,10 +170,11 @@ async function serverHealth(gateway: Parts, load: Load | undefined): Promise<Ser
 
 /**
  * Returns the body of GET /health.
- * @param load of all workers; undefined: there are none
+ * @param loading the load of all workers; undefined: there are none
  */
-export async function reportHealth(gateway: Parts, load?: Load): Promise<HealthReport> {
-  const isConnected = await gateway.health.isConnected()
+export async function reportHealth(gateway: Parts, loading?: Promise<Load>): Promise<HealthReport> {
+  // At the same time: either may take long, and the answer comes within 2 s.
+  const [isConnected, load] = await Promise.all([gateway.health.isConnected(), loading])
   const { pools, connections } = gateway.pools.status()
   return {
     status: isConnected ? 'healthy' : 'unhealthy',

@@ -34,6 +34,8 @@ interface CrewOptions {
   onReady(member: Member, told: Extract<ToParent, { type: 'ready' }>): void
   onGone(member: Member): void
   onMessage(member: Member, message: ToParent): void
+  /** Called when a process has not answered for some seconds. */
+  onSilent(member: Member): void
   /** Called when there is no worker and none can be started. */
   onHopeless(): void
 }
@@ -78,18 +80,15 @@ export class Crew {
     return ready.sort((one, other) => one.number - other.number)
   }
 
-  /** All processes that listen, or finish their requests. */
+  /** All processes that listen, or finish their requests, and answer. */
   get answering(): Member[] {
-    return [...this.#members.values()].filter(({ state }) => state !== 'starting')
+    return [...this.#members.values()].filter((one) => one.state !== 'starting' && answers(one))
   }
 
   /** Whether all workers run and answer. */
   get isAlive(): boolean {
     const { ready } = this
-    return (
-      ready.length >= this.#options.count &&
-      ready.every(({ unanswered }) => unanswered < SILENT_AFTER)
-    )
+    return ready.length >= this.#options.count && ready.every(answers)
   }
 
   send(id: number, message: ToWorker): void {
@@ -123,10 +122,10 @@ export class Crew {
   /** Stops all workers when their requests have ended. */
   async stop(): Promise<void> {
     this.#isStopping = true
-    clearInterval(this.#pinging)
     const all = [...this.#members.values()]
     for (const one of all) this.#dismiss(one, false)
     await Promise.all(all.map(({ ended }) => ended))
+    clearInterval(this.#pinging)
   }
 
   /** Stops the workers that do not listen yet, and starts no more. */
@@ -191,6 +190,8 @@ export class Crew {
   }
 
   #onMessage(member: Process, message: ToParent): void {
+    // What it has sent may arrive when it has ended: then it takes part in nothing.
+    if (!this.#members.has(member.id) && message.type !== 'session') return
     if (message.type === 'pong') {
       member.unanswered = 0
       member.load = message.load
@@ -264,7 +265,7 @@ export class Crew {
 
   #ping(): void {
     for (const member of this.#members.values()) {
-      if (member.state !== 'ready') continue
+      if (member.state === 'starting') continue
       if (member.unanswered >= FROZEN_AFTER) {
         const seconds = (member.unanswered * PING_EVERY_MS) / 1000
         this.#options.log.error(`Worker ${member.number} has not answered for ${seconds} s: ended`)
@@ -272,7 +273,12 @@ export class Crew {
         continue
       }
       member.unanswered++
+      if (member.unanswered === SILENT_AFTER) this.#options.onSilent(member)
       this.send(member.id, { type: 'ping' })
     }
   }
+}
+
+function answers({ unanswered }: Member): boolean {
+  return unanswered < SILENT_AFTER
 }

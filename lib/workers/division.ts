@@ -97,17 +97,26 @@ export class Division {
     return [...(this.#left.get(worker)?.sessions ?? [])]
   }
 
-  /** Takes back what a worker that has ended does not hold any more: it has these sessions still. */
-  noteLeft(worker: number, sessions: Set<number>): void {
+  /**
+   * Takes back what a worker that has ended does not hold any more.
+   * @param gone of its sessions, those that have ended
+   * @returns whether sessions are left
+   */
+  noteGone(worker: number, gone: number[]): boolean {
+    const left = this.#left.get(worker)
+    if (!left) return false
+    for (const pid of gone) left.sessions.delete(pid)
+    const { size } = left.sessions
     // One more is for who looks again.
-    if (sessions.size > 0) this.#left.set(worker, { most: sessions.size + 1, sessions })
-    else this.#left.delete(worker)
+    left.most = size + 1
+    if (size === 0) this.#left.delete(worker)
     this.#settle()
+    return size > 0
   }
 
-  /** Notes that a worker's session has begun or ended. */
+  /** Notes that a worker's session has begun or ended. What it has sent may arrive when it has ended. */
   noteSession(worker: number, pid: number, isOpen: boolean): void {
-    const { sessions } = this.#parts.get(worker) ?? {}
+    const { sessions } = this.#parts.get(worker) ?? this.#left.get(worker) ?? {}
     if (isOpen) sessions?.add(pid)
     else sessions?.delete(pid)
   }

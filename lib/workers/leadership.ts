@@ -29,9 +29,12 @@ export class Leadership {
     this.#leader = worker
   }
 
-  /** Chooses another leader if the present one does not listen any more. */
-  choose(): void {
-    const ready = this.#options.ready()
+  /**
+   * Chooses another leader if the present one does not listen any more.
+   * @param silent one that listens but does not answer
+   */
+  choose(silent?: number): void {
+    const ready = this.#options.ready().filter(({ id }) => id !== silent)
     if (ready.some(({ id }) => id === this.#leader) || ready.length === 0) return
     this.#leader = ready[0]!.id
     this.tell()

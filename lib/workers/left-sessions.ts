@@ -12,14 +12,14 @@ const LOOK_EVERY_MS = 500
  * gone, and until it has ended the session is one of those that may be open.
  */
 export class LeftSessions {
-  readonly #shares: Pick<Shares, 'leftOf' | 'noteLeft'>
+  readonly #shares: Pick<Shares, 'leftOf' | 'noteGone'>
   readonly #settings: { readonly config: Config }
   readonly #embedded: Server | undefined
   readonly #ending = new AbortController()
 
   /** @param embedded the server that the gateway has started itself */
   constructor(
-    shares: Pick<Shares, 'leftOf' | 'noteLeft'>,
+    shares: Pick<Shares, 'leftOf' | 'noteGone'>,
     settings: { readonly config: Config },
     embedded: Server | undefined,
   ) {
@@ -41,8 +41,8 @@ export class LeftSessions {
       const server = this.#serverOf(name)
       const still = pids.length > 0 && server ? await this.#look(server, pids) : []
       if (!still || signal.aborted) continue
-      this.#shares.noteLeft(name, worker, new Set(still))
-      isLeft = still.length > 0
+      const gone = pids.filter((pid) => !still.includes(pid))
+      isLeft = this.#shares.noteGone(name, worker, gone)
     }
   }
 

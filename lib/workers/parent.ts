@@ -134,6 +134,7 @@ export async function startWorkers(options: ParentOptions): Promise<RunningServi
       else if (message.type === 'ask') answer(member, message)
       else if (message.type === 'answer') gather.note(member.id, message.id, message.body)
     },
+    onSilent: ({ id }) => leadership.choose(id),
     onHopeless: onFailure,
   })
   const stop = async () => {

@@ -75,9 +75,9 @@ export class Shares {
     return this.#divisions.get(name)?.division.leftOf(worker) ?? []
   }
 
-  /** Takes back what a worker that has ended does not hold any more: it has these sessions still. */
-  noteLeft(name: string, worker: number, sessions: Set<number>): void {
-    this.#divisions.get(name)?.division.noteLeft(worker, sessions)
+  /** As `Division.noteGone`. */
+  noteGone(name: string, worker: number, gone: number[]): boolean {
+    return this.#divisions.get(name)?.division.noteGone(worker, gone) ?? false
   }
 
   noteSession(worker: number, { name, pid, isOpen }: SessionReport): void {

@@ -67,3 +67,22 @@ test('a worker that ends while all are replaced has one successor, and SIGTERM e
   gateway.kill('SIGTERM')
   expect(await gateway.exit).toEqual({ code: 0, signal: null })
 }, 180_000)
+
+test('a worker that hangs is ended, also while the service stops', async () => {
+  const settings = { DATABASE_URL: await adminDatabase(), WORKERS: '2', TEMPLATES: 'off' }
+  const gateway = await startProcess(settings)
+  const url = await gateway.url()
+  const [first] = await workersOf(gateway, 2)
+  process.kill(first.pid, 'SIGSTOP')
+  // It is asked nothing from then on. A client that it was given before waits for it.
+  await eventually('it counts as silent', async () => {
+    const started = performance.now()
+    const asked = newClient(url).send('/health')
+    const patience = new Promise((resolve) => setTimeout(resolve, 500))
+    await Promise.race([asked.catch(() => {}), patience])
+    return performance.now() - started < 500
+  })
+  gateway.kill('SIGTERM')
+  expect(await gateway.exit).toEqual({ code: 0, signal: null })
+  expect(gateway.output()).toContain('Worker 1 has not answered for 30 s: ended')
+}, 120_000)
