@@ -1,5 +1,14 @@
+import { createInterface } from 'node:readline'
+import { Readable } from 'node:stream'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Json, startTestGateway, type TestGateway, uniqueName } from '../helpers/gateway.ts'
+import {
+  databaseUrlOf,
+  type Json,
+  schemaForm,
+  startTestGateway,
+  type TestGateway,
+  uniqueName,
+} from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
 import { type OtherServer, startOtherServer } from '../helpers/servers.ts'
 import { storeSchema } from '../helpers/stored.ts'
@@ -11,7 +20,7 @@ const far = [`${platform}_far1`, `${platform}_far2`]
 const near = [`${platform}_main`, `${platform}_near`]
 const all = [`${platform}_main`, ...far, `${platform}_near`]
 beforeAll(async () => {
-  eu1 = await startOtherServer()
+  eu1 = await startOtherServer({ cluster_name: 'eu1' })
   gateway = await startTestGateway({ SERVERS: `eu1=${eu1.uri}` })
   await gateway.register(platform, await archive('zero'))
   for (const [tenant_id, server] of [
@@ -90,6 +99,178 @@ describe('/admin/drift over two servers', () => {
     const { body } = await gateway.get(`/admin/drift?platform=${platform}`)
     expect(body.alike).toBe(3)
     expect(body.groups[0]).toMatchObject({ count: 1, databases: [far[1]] })
+  })
+})
+
+describe('/migrate over two servers that ends early', () => {
+  const ends = uniqueName('ends')
+  const [main, n1, n2, f1, f2] = ['main', 'n1', 'n2', 'f1', 'f2'].map((id) => `${ends}_${id}`) as [
+    string,
+    string,
+    string,
+    string,
+    string,
+  ]
+  /** Each release has all of these migrations. They wait as long as their database says, or fail there. */
+  const release = (count: number) =>
+    pack({
+      ...textFunction('f', `${count}`),
+      'migrations/000_says.pssql': 'create table says (what text);',
+      ...Object.fromEntries(
+        Array.from({ length: count }, (_, i) => [
+          `migrations/00${i + 1}.pssql`,
+          `do $$ begin
+             while exists (select from says where what = 'wait') loop perform pg_sleep(0.02); end loop;
+             if exists (select from says where what = 'fail') then raise 'it says so'; end if;
+           end $$;`,
+        ]),
+      ),
+    })
+  const say = (database: string, what: string) => {
+    const text = `delete from says; insert into says select '${what}' where '${what}' <> ''`
+    return [f1, f2].includes(database) ? eu1.query(text, database) : gateway.query(database, text)
+  }
+  /** Starts a /migrate, whose lines tell what it does. */
+  async function begin(archive: Uint8Array, flags: Record<string, string> = {}) {
+    const id = uniqueName('id')
+    const response = await fetch(`${gateway.url}/migrate`, {
+      method: 'POST',
+      headers: { accept: 'application/x-ndjson', 'x-request-id': id },
+      body: schemaForm(ends, archive, undefined, { ...flags, progress: 'true' }),
+    })
+    const lines = createInterface({ input: Readable.fromWeb(response.body as never) })
+    const each = lines[Symbol.asyncIterator]()
+    /** Returns the next line of which this is true; the last one if there is none. */
+    const until = async (isMeant: (line: Json) => boolean): Promise<Json> => {
+      for (let last: Json; ; ) {
+        const { value, done } = await each.next()
+        if (done) return last
+        last = JSON.parse(value)
+        if (isMeant(last)) return last
+      }
+    }
+    const runs = (...names: string[]) => until(({ databases }) => `${databases}` === `${names}`)
+    return { id, until, runs, end: () => until(() => false) }
+  }
+
+  beforeAll(async () => {
+    const archive = await release(1)
+    await gateway.register(ends, archive)
+    for (const [tenant, server] of [
+      ['n1', 'main'],
+      ['n2', 'main'],
+      ['f1', 'eu1'],
+      ['f2', 'eu1'],
+    ] as const) {
+      await gateway.register(ends, archive, tenant, { server })
+    }
+  })
+
+  test('by /migrate/stop starts nothing more on either', async () => {
+    await Promise.all([say(main, 'wait'), say(f1, 'wait')])
+    const fleet = await begin(await release(2))
+    await fleet.until(({ databases }) => databases?.length === 2)
+    const stopped = await gateway.post('/migrate/stop', { platform: ends, request_id: fleet.id })
+    expect(stopped.status).toBe(202)
+    await Promise.all([say(main, ''), say(f1, '')])
+    expect(await fleet.end()).toMatchObject({
+      error: 'migration_stopped',
+      databases_updated: [main, f1],
+      not_started: [f2, n1, n2],
+    })
+  })
+
+  test('by a failure with on_error=stop starts nothing more on the other', async () => {
+    await Promise.all([say(f1, 'wait'), say(n2, 'fail')])
+    const fleet = await begin(await release(3), { on_error: 'stop' })
+    await fleet.until(({ database }) => database === n2)
+    await say(f1, '')
+    const { error, databases_updated, failed, not_started } = await fleet.end()
+    expect(error).toBe('migration_failed')
+    expect(databases_updated).toEqual([main, f1, n1])
+    expect(failed).toMatchObject([{ database: n2 }])
+    expect(not_started).toEqual([f2])
+  })
+
+  test('by a failure without it goes on with both', async () => {
+    const { status, body } = await gateway.migrate(ends, await release(4))
+    expect([status, body.databases_updated]).toEqual([422, [main, f1, f2, n1]])
+    await say(n2, '')
+    const again = await gateway.migrate(ends, await release(4), undefined, { only: 'failed' })
+    expect([again.status, again.body.databases_updated]).toEqual([200, [n2]])
+  })
+
+  test('on the server that dies alone goes on with the others', async () => {
+    await Promise.all([say(main, 'wait'), say(f1, 'wait')])
+    const archive = await release(5)
+    const fleet = await begin(archive, { on_error: 'stop' })
+    await fleet.until(({ databases }) => databases?.length === 2)
+    const waiting = `select from pg_stat_activity where datname = '${f1}' and wait_event = 'PgSleep'`
+    await expect.poll(async () => (await eu1.query(waiting)).length).toBe(1)
+    await eu1.crash()
+    await fleet.until(({ database }) => database === f2)
+    await say(main, '')
+    const answer = await fleet.end()
+    expect(answer).toMatchObject({ error: 'connection_failed', databases_updated: [main, n1, n2] })
+    const why = (database: string) => ({ database, error: 'connection_failed' })
+    expect(answer.failed).toMatchObject([why(f1), why(f2)])
+    expect(answer.not_started).toEqual([])
+    await eu1.start()
+    const call = () => gateway.call(ends, 'f', [], 'f1')
+    await expect.poll(async () => (await call()).status, { timeout: 15_000 }).toBe(200)
+    await say(f1, '')
+    const again = await gateway.migrate(ends, archive, undefined, { only: 'failed' })
+    expect([again.status, again.body.databases_updated]).toEqual([200, [f1, f2]])
+  })
+})
+
+describe('with TEMPLATES=on', () => {
+  const grown = uniqueName('grown')
+  let other: TestGateway
+  beforeAll(async () => {
+    const url = databaseUrlOf(gateway.server.database)
+    other = await startTestGateway({
+      DATABASE_URL: url,
+      SERVERS: `eu1=${eu1.uri}`,
+      TEMPLATES: 'on',
+    })
+    await other.register(grown, await archive('one'))
+    await other.register(grown, await archive('one'), 'far', { server: 'eu1' })
+  })
+  afterAll(() => other.stop())
+
+  test('/migrate has a template on each server, of which new tenants are made', async () => {
+    const { status, body } = await other.migrate(grown, await archive('two'))
+    expect([status, body.warnings]).toEqual([200, []])
+    const select = `select count(*)::int as n from _db_gateway_templates
+      where platform = '${grown}' and checksum = '${body.checksum}' and state = 'ready'`
+    expect(await other.query(other.server.database, select)).toEqual([{ n: 1 }])
+    expect(await eu1.query(select)).toEqual([{ n: 1 }])
+    const tenant = { platform: grown, tenant_id: 'new', server: 'eu1', deploy: true }
+    expect((await other.post('/admin/create-tenant', tenant)).status).toBe(201)
+    expect((await other.call(grown, 'f', [], 'new')).body.rows).toEqual([{ f: 'two' }])
+  })
+
+  test('/migrate with strict deploys nothing where one of them can make no tenant', async () => {
+    // Servers may differ in extensions, in versions, or in settings as here.
+    const one = await pack({
+      ...textFunction('f', 'three'),
+      'tables/seen.pgsql': 'create table seen (id int);',
+      'migrations/001_seen.pssql': `do $$ begin
+        if current_setting('cluster_name') = 'eu1' and to_regclass('by_hand') is null
+        then raise 'not here'; end if; end $$;`,
+    })
+    for (const tenant of ['far', 'new'])
+      await eu1.query('create table by_hand ()', `${grown}_${tenant}`)
+    const strict = await other.migrate(grown, one, undefined, { strict: 'true' })
+    expect(strict).toMatchObject({
+      status: 422,
+      body: { error: 'new_tenants_fail', server: 'eu1', file: 'migrations/001_seen.pssql' },
+    })
+    expect((await other.call(grown, 'f')).body.rows).toEqual([{ f: 'two' }])
+    const { status, body } = await other.migrate(grown, one)
+    expect([status, body.warnings.length]).toEqual([200, 1])
+    expect(body.warnings[0]).toMatch(/^new_tenants_fail: .*001_seen.pssql.*\(on the server eu1\)$/)
   })
 })
 

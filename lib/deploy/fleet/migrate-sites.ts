@@ -4,10 +4,10 @@ import { GatewayError } from '../../errors.ts'
 import { scopeOfOrigin, traced } from '../../tracing/scope.ts'
 import type { DeployParts } from '../parts.ts'
 import { type DeployRequest, update } from '../register.ts'
-import { withProof } from '../templates/proof.ts'
+import { prove, withProof } from '../templates/proof.ts'
 import type { FleetProgress } from './progress.ts'
 import { type DatabaseResult, unreached } from './results.ts'
-import type { Site } from './sites.ts'
+import { isAway, type Site } from './sites.ts'
 import { findUnreachable, type Target } from './targets.ts'
 
 /** What is deployed to the databases, and how. */
@@ -36,7 +36,7 @@ const NOT_STARTED = Symbol('not started')
  * Brings the databases to the archive's schema, those of each server in the given order and all servers
  * side by side. On each server the main database comes first; tenants follow one at a time until one
  * could be reached: the canary. If a main database or a canary fails, nothing else is started on any
- * server. The rest run MIGRATE_CONCURRENCY at a time on each server.
+ * server. With `strict` the archive is proven on all of them before. The rest run MIGRATE_CONCURRENCY at a time on each server.
  * A database that cannot be reached fails without stopping the others, and so do all of another server
  * that does not answer; if this server does not, nothing else is started. Nothing new is started once
  * the gateway is stopping, or `isStopped` is true.
@@ -56,6 +56,7 @@ export async function migrateSites(
   const fleet = { hasFailed: false, isBad: false, end }
   request.onBegin?.(sites.flatMap(({ targets }) => targets.map(({ database }) => database)))
   const [own, ...others] = sites
+  if (request.flags.strict) await Promise.all(others.map((site) => proveOther(request, site)))
   const first = own?.parts && migrateSite(own.parts, request, own.targets, fleet, true)
   const settled = await Promise.allSettled([
     first,
@@ -65,10 +66,30 @@ export async function migrateSites(
   return results
 }
 
+/**
+ * Proves that a tenant can be made with the archive on another server, which may have other extensions,
+ * settings, or another version than the first, whose proof has come before. One that does not answer is
+ * not asked: nothing is deployed there.
+ */
+async function proveOther(
+  request: SitesRequest,
+  { name, parts, targets }: Site<Target>,
+): Promise<void> {
+  if (!parts || targets.length === 0) return
+  try {
+    await prove(parts, request)
+  } catch (error) {
+    if (isAway(error)) return
+    if (!(error instanceof GatewayError)) throw error
+    const { code, message, details } = error
+    throw new GatewayError(code, message, { server: name, ...details })
+  }
+}
+
 /** As `migrateSite`, for another server; builds the archive's template there, for its new tenants. */
 async function migrateOther(
   request: SitesRequest,
-  { parts, away, targets }: Site<Target>,
+  { name, parts, away, targets }: Site<Target>,
   fleet: Fleet,
 ): Promise<void> {
   if (!parts) {
@@ -78,10 +99,10 @@ async function migrateOther(
   if (targets.length === 0) return
   const work = () => migrateSite(parts, request, targets, fleet, false)
   if (request.older === 'revert') return work()
-  // The first server has proven the archive before anything is deployed, if that is asked for.
+  // What was asked to be proven was proven before anything is deployed.
   const proof = { ...request, flags: { ...request.flags, strict: false } }
   const { warnings } = await withProof(parts, proof, true, work)
-  for (const warning of warnings) request.onWarning?.(warning)
+  for (const warning of warnings) request.onWarning?.(`${warning} (on the server ${name})`)
 }
 
 /** @param isFirst whether nothing else is started anywhere if this server does not answer */
@@ -116,13 +137,15 @@ async function migrateSite(
       request.onStart?.(target.database)
     }
     const result = await migrateOne(parts, { ...request, onTurn }, target)
-    if (!result?.error || result.isReached) return result && end(result)
+    if (!result?.error) return result && end(result)
+    // A server that is lost in the middle of a deploy says nothing about the archive.
+    if (result.isReached && (isFirst || !isAway(result.error))) return end(result)
     const why = await whyUnreached(parts, result.database, result.error)
-    if (!why.isDown) return end({ ...result, error: why.error })
+    if (!why.isDown) return end(result.isReached ? result : { ...result, error: why.error })
     // If the first server is down, the fleet stops.
     if (isFirst) return end({ ...result, isReached: true })
     down = why.error
-    return end(result)
+    return end({ ...result, isReached: false })
   }
 
   const names = targets.map(({ database }) => database)

@@ -5,10 +5,11 @@ import type { Owner } from '../../tenancy/names.ts'
 import type { DeployParts, FleetServer } from '../parts.ts'
 
 /** Databases on one PostgreSQL server, and the parts for it, or why it does not answer. */
-export type Site<T = CatalogEntry> = { targets: T[] } & (
-  | { parts: DeployParts; away?: undefined }
-  | { parts?: undefined; away: GatewayError }
-)
+export type Site<T = CatalogEntry> = {
+  /** Name of the server; undefined for this one. */
+  name?: string
+  targets: T[]
+} & ({ parts: DeployParts; away?: undefined } | { parts?: undefined; away: GatewayError })
 
 /** How long a server may take to list its databases, in milliseconds; it is away otherwise. */
 const PATIENCE_MS = 5000
@@ -43,14 +44,14 @@ async function listOther<T extends Owner & { database: string }>(
   if (parts) {
     try {
       const targets = await withinMs(PATIENCE_MS, list(parts))
-      if (targets) return { parts, targets }
+      if (targets) return { name, parts, targets }
     } catch (error) {
       if (!isAway(error)) throw error
       why = `does not answer: ${(error as Error).message}`
     }
   }
   const away = new GatewayError('connection_failed', `Server ${name} ${why}`, { server: name })
-  return { away, targets: (await placed()).filter(isAsked) }
+  return { name, away, targets: (await placed()).filter(isAsked) }
 }
 
 /** Whether an error of a server's catalog means that the server does not answer. */

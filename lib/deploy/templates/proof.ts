@@ -47,10 +47,7 @@ export async function withProof<T>(
     if (flags.strict) throw new GatewayError('invalid_request', 'strict needs TEMPLATES=on')
     return { value: await work(), warnings: [] }
   }
-  if (flags.strict) {
-    const { failure } = await build(parts, request, true)
-    if (failure) throw newTenantsFail(failure)
-  }
+  if (flags.strict) await prove(parts, request)
   if (flags.dryRun) return { value: await work(), warnings: [] }
 
   const makesDatabase = !isFleet && (await parts.catalog.findHere(owner)) === undefined
@@ -63,6 +60,15 @@ export async function withProof<T>(
   const warnings = makesDatabase ? [] : await answerOf(parts, request, proof)
   keep(parts, request, proof)
   return { value, warnings }
+}
+
+/**
+ * Builds the template of the archive anew, which proves that a new tenant can be made on this server.
+ * @throws {GatewayError} new_tenants_fail
+ */
+export async function prove(parts: DeployParts, request: ProofRequest): Promise<void> {
+  const { failure } = await build(parts, request, true)
+  if (failure) throw newTenantsFail(failure)
 }
 
 /** As `withProof`, for one database: the warnings about new tenants go into the deploy's result. */
