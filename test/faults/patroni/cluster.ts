@@ -42,10 +42,9 @@ export class PatroniCluster {
     this.etcd = etcd
   }
 
-  /** What DATABASE_URL takes: all hosts, of which the gateway finds the primary. */
-  url(applicationName: string): string {
+  /** What DATABASE_URL takes: all hosts, of which the gateway finds the primary, or others. */
+  url(applicationName: string, hosts = this.nodes.map(({ host }) => host).join(',')): string {
     const { user, password, database } = GATEWAY
-    const hosts = this.nodes.map(({ host }) => host).join(',')
     return `postgres://${user}:${password}@${hosts}/${database}?application_name=${applicationName}&sslmode=disable`
   }
 

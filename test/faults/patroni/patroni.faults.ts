@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
+import { hasHaproxy } from '../../helpers/haproxy.ts'
 import { eventually } from '../../helpers/process.ts'
 import { Load, type Made } from '../calls-load.ts'
 import { SETTINGS } from '../calls-platform.ts'
@@ -7,6 +8,7 @@ import { judge } from '../calls-verdict.ts'
 import { Random } from '../random.ts'
 import { registerProcess } from '../setup.ts'
 import { PatroniCluster } from './cluster.ts'
+import { PrimaryProxy } from './haproxy.ts'
 import { BEATS, firstToCommit } from './lookout.ts'
 import type { PatroniNode } from './node.ts'
 import { missingPrograms } from './programs.ts'
@@ -60,8 +62,8 @@ beforeEach(({ skip }) => {
 
 afterEach(() => world?.stop())
 
-async function strikeUnderLoad(fault: Fault): Promise<void> {
-  world = await World.start(folder, cluster.url(APPLICATION), SETTINGS)
+async function strikeUnderLoad(fault: Fault, url = cluster.url(APPLICATION)): Promise<void> {
+  world = await World.start(folder, url, SETTINGS)
   await world.register(PLATFORM, TENANTS)
   const name = `${fault.name.replaceAll(/\W+/g, '_')}-${random.below(1e6)}`
   const options = { url: world.url, platform: PLATFORM, tenants: TENANTS, clients: CLIENTS, random }
@@ -202,5 +204,19 @@ const FAULTS: Fault[] = [
 describe('with Patroni, nothing acknowledged is lost and calls go on after a fault:', () => {
   for (const fault of FAULTS) {
     it(fault.name, () => strikeUnderLoad(fault), 240_000)
+  }
+})
+
+/** Each way in which a node ceases to lead: told, by an end, without a word. */
+const BEHIND_HAPROXY = ['switchover', 'SIGKILL of PostgreSQL and Patroni', 'SIGSTOP of the node']
+
+describe.runIf(hasHaproxy())('with HAProxy before the nodes of Patroni, the same after:', () => {
+  for (const fault of FAULTS.filter(({ name }) => BEHIND_HAPROXY.includes(name))) {
+    const name = `${fault.name}, behind HAProxy`
+    it(name, async () => {
+      const proxy = await PrimaryProxy.start(folder, cluster.nodes)
+      const url = cluster.url(APPLICATION, proxy.host)
+      await strikeUnderLoad({ ...fault, name }, url).finally(() => proxy.stop())
+    }, 240_000)
   }
 })
