@@ -5,7 +5,7 @@ import { parseChoice, parseCount, parseText, readQuery } from '../../lib/http/bo
 import { databaseName, type Owner } from '../../lib/tenancy/names.ts'
 import { type GivenOwner, OWNER_MEMBERS, parseNarrowed } from '../../lib/tenancy/owners.ts'
 import { GROUPS } from '../../lib/usage/read.ts'
-import { AMONG, ORDERS } from '../../lib/usage/times/most.ts'
+import { joinMost, limitOfEach, ORDERS } from '../../lib/usage/times/most.ts'
 import {
   joinTimes,
   type ShownTimesOf,
@@ -122,11 +122,12 @@ async function readAll(
     return gateway.usage.times.read(await queryOf(gateway))
   }
   // A function may be first in all servers together that is not the first in any.
-  const limit = Math.max(asked.limit, AMONG)
+  const limit = limitOfEach(asked.order, asked.limit, asked.perDatabase ?? false)
   const first = await askServers(gateway, meant, async (there) =>
     there.usage.times.first({ ...(await queryOf(there)), limit }),
   )
-  const keys = new Set(first.answers.flatMap(({ answer }) => [...answer]))
+  const sums = first.answers.map(({ answer }) => answer)
+  const keys = joinMost(sums, asked.order, asked.limit)
   const gathered = await askServers(gateway, meant, async (there) =>
     there.usage.times.collect(await queryOf(there), keys),
   )

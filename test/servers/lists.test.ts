@@ -151,6 +151,29 @@ describe('a list of several servers', () => {
     ])
   })
 
+  test('of functions has one that is first in all together, and on no server', async () => {
+    const wide = uniqueName('wide')
+    for (const there of gateway.gateway.servers.open()) {
+      const server = gateway.gateway.servers.nameOf(there)
+      // Each server has 1,100 functions that are called more often there than the one that both have.
+      await there.catalog.use(
+        (sql) => sql`
+          insert into _db_gateway_call_minutes (at, gateway, slot, platform, function, calls, errors,
+            held_ms, sum_ms, max_ms, rows, bytes, durations)
+          select date_trunc('minute', now()), '${sql.unsafe(there.catalogId)}', i, ${wide},
+            case when i = 0 then 'shared' else ${server} || i end, case when i = 0 then 9 else 10 end, 0,
+            1, 1, 1, 1, 1, ''
+          from generate_series(0, 1100) i
+        `,
+      )
+    }
+    const path = `/admin/functions?platform=${wide}&limit=1&order=`
+    const [most] = (await get(`${path}calls`)).functions
+    expect([most.function, most.calls]).toEqual(['shared', 18])
+    const [slowest] = (await get(`${path}max_ms`)).functions
+    expect(slowest.max_ms).toBe(1)
+  })
+
   test('of slow calls is by time', async () => {
     const { slow } = await get(`/admin/slow?platform=${platform}&function=nap`)
     expect(slow.map((one: Json) => [one.tenant_id, one.server])).toEqual([

@@ -27,10 +27,16 @@ const EXPRESSIONS: Partial<Record<Order, string>> = {
 }
 
 /** Functions among which those with the greatest quantiles are looked for: those called most. */
-export const AMONG = 1000
+const AMONG = 1000
+
+/** Functions of which a server tells its sums at most, for those of all servers to be added up. */
+const MOST_SUMS = 10_000
+
+/** What functions are chosen by, by their keys. */
+export type Sums = Map<string, number>
 
 /**
- * Returns the keys of the functions that are first in an order, from sums that PostgreSQL makes: it
+ * Returns the functions that are first in an order, from sums that PostgreSQL makes: it
  * may know hundreds of thousands of functions in databases, each with a histogram. By a quantile, it
  * is the functions called most.
  * @param live rows that are not in the tables
@@ -40,16 +46,16 @@ export async function readMost(
   step: Step,
   { order, limit, ...query }: RowsQuery & { order: Order; limit: number },
   live: StepRow[],
-): Promise<Set<string>> {
-  const isQuantile = /^p\d/.test(order)
+): Promise<Sums> {
+  const value = sql.unsafe(EXPRESSIONS[order] ?? 'sum(calls)')
   const tables = partsOf(sql, step, query).map(
     (part) => sql`
       select platform, database, function, calls, errors, held_ms, max_ms, rows, bytes ${part}
       union all
     `,
   )
-  const rows = await sql<TallyKey[]>`
-    select platform, database, function
+  const rows = await sql<(TallyKey & { value: number })[]>`
+    select platform, database, function, (${value})::float8 as value
     from (
       ${tables}
       select * from jsonb_to_recordset(${JSON.stringify(live.map(numbersOf))}::text::jsonb) as t (
@@ -58,11 +64,35 @@ export async function readMost(
       )
     ) as t
     group by platform, database, function
-    order by ${sql.unsafe(EXPRESSIONS[order] ?? 'sum(calls)')} desc,
+    order by ${value} desc,
       (platform || '/' || function || '/' || coalesce(database, 'null')) collate "C"
-    limit ${isQuantile ? Math.max(limit, AMONG) : limit}
+    limit ${limitOf(order, limit)}
   `
-  return new Set(rows.map(keyOf))
+  return new Map(rows.map((row) => [keyOf(row), row.value]))
+}
+
+/**
+ * Returns how many functions each of several servers tells of, so that those that are first in all
+ * together are among them: all of a platform, but of a tenant's no more than are shown, since it is on
+ * one server.
+ */
+export function limitOfEach(order: Order, limit: number, perDatabase: boolean): number {
+  return perDatabase ? limitOf(order, limit) : MOST_SUMS
+}
+
+/** Returns the keys of the functions that are first in all servers together. */
+export function joinMost(all: Sums[], order: Order, limit: number): Set<string> {
+  const sums: Sums = new Map()
+  for (const [key, value] of all.flatMap((one) => [...one])) {
+    const known = sums.get(key) ?? 0
+    sums.set(key, order === 'max_ms' ? Math.max(known, value) : known + value)
+  }
+  const ordered = [...sums].sort(([a, one], [b, other]) => other - one || (a < b ? -1 : 1))
+  return new Set(ordered.slice(0, limitOf(order, limit)).map(([key]) => key))
+}
+
+function limitOf(order: Order, limit: number): number {
+  return /^p\d/.test(order) ? Math.max(limit, AMONG) : limit
 }
 
 function numbersOf({ platform, database, function: name, ...row }: StepRow) {

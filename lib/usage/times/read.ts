@@ -2,7 +2,7 @@ import { distinctPlatforms } from '../../postgres/distinct-platforms.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { OTHER } from '../counters.ts'
 import { quantileOf } from './histogram.ts'
-import { type Order, readMost } from './most.ts'
+import { type Order, readMost, type Sums } from './most.ts'
 import { eachRow, type RowsQuery, type StepRow } from './rows.ts'
 import { STEP_MS, type Step, TABLES } from './table.ts'
 import { keyOf, Tally } from './tally.ts'
@@ -65,8 +65,8 @@ export interface LiveRows {
   own: NonNullable<RowsQuery['except']>
 }
 
-/** Returns the keys of the functions that are first in the order that is asked for. */
-export async function readFirst(sql: Sql, query: TimesQuery, live: LiveRows): Promise<Set<string>> {
+/** Returns the functions that are first in the order that is asked for, with what they are ordered by. */
+export async function readFirst(sql: Sql, query: TimesQuery, live: LiveRows): Promise<Sums> {
   const { stored, meant } = await parametersOf(sql, query, live)
   return readMost(sql, query.step, stored, meant)
 }
@@ -74,13 +74,13 @@ export async function readFirst(sql: Sql, query: TimesQuery, live: LiveRows): Pr
 /**
  * Returns the calls of all gateways by function, and by minute or hour. Histograms are summed up of
  * the functions that are shown, and of the minutes or hours.
- * @param keys of the functions; default: those that `readFirst` returns
+ * @param keys of the functions; default: those of `readFirst`
  */
 export async function collectTimes(
   sql: Sql,
   query: TimesQuery,
   live: LiveRows,
-  keys?: ReadonlySet<string>,
+  keys?: { has(key: string): boolean },
 ): Promise<CollectedTimes> {
   const { step } = query
   const { stored, meant } = await parametersOf(sql, query, live)

@@ -1,6 +1,7 @@
 import type { Log } from '../../log.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { CallTimes } from './call-times.ts'
+import type { Sums } from './most.ts'
 import {
   type CollectedTimes,
   collectTimes,
@@ -94,8 +95,8 @@ export class Times {
     return this.#inTurn((sql, live) => collectTimes(sql, query, live, keys))
   }
 
-  /** Returns the keys of the functions that are first in the order that is asked for. */
-  first(query: TimesQuery): Promise<Set<string>> {
+  /** Returns the functions that are first in the order that is asked for, with what they are ordered by. */
+  first(query: TimesQuery): Promise<Sums> {
     return this.#inTurn((sql, live) => readFirst(sql, query, live))
   }
 
