@@ -22,9 +22,16 @@ const DEPLOYS = 10
 
 /**
  * One database: its state and why, what differs, its deploys, and what can be done with it.
- * @param {{ row: any, sum: any, can: any, onClose: () => void, reload: () => void }} props
+ * @param {object} props
+ * @param {any} props.row
+ * @param {any} props.sum
+ * @param {any} props.can
+ * @param {string[]} [props.servers] undefined without SERVERS
+ * @param {any} [props.move] its move to another server, while it runs
+ * @param {() => void} props.onClose
+ * @param {() => void} props.reload
  */
-export function DatabaseDetail({ row, sum, can, onClose, reload }) {
+export function DatabaseDetail({ row, sum, can, servers, move, onClose, reload }) {
   const deploys = useResource('/admin/deployments', { ...ownerOf(row), limit: DEPLOYS })
   const all = deploys.data?.deployments ?? []
   const last = all[0]
@@ -33,6 +40,7 @@ export function DatabaseDetail({ row, sum, can, onClose, reload }) {
       <dl>
         <dt>State</dt><dd><${Badge} state=${row.state} /> ${reasonOf(row, sum)}</dd>
         <dt>Database</dt><dd><code>${row.database}</code></dd>
+        ${row.server && html`<dt>Server</dt><dd>${row.server}${move && `, being moved to ${move.to}: ${move.phase}`}</dd>`}
         <dt>Archive</dt><dd><code>${row.schema ?? 'none'}</code></dd>
         <dt>Last deploy</dt><dd>${formatTime(row.last_deployed_at)}</dd>
         <dt>Size</dt><dd>${formatBytes(row.size_bytes)}</dd>
@@ -45,7 +53,7 @@ export function DatabaseDetail({ row, sum, can, onClose, reload }) {
         }
       </dl>
       ${row.error && html`<${Notice} error=${last?.error ?? row.error} />`}
-      <${TenantActs} row=${row} sum=${sum} can=${can} reload=${reload} onGone=${onClose} />
+      <${TenantActs} row=${row} sum=${sum} can=${can} servers=${servers} move=${move} reload=${reload} onGone=${onClose} />
       ${
         row.pending &&
         sum.schema &&

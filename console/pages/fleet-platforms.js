@@ -1,8 +1,12 @@
+import { useSignal } from '@preact/signals'
+import { Act } from '../components/act.js'
 import { Badge } from '../components/badge.js'
 import { formatChecksum, formatCount } from '../components/format.js'
 import { numberColumn, Table } from '../components/table.js'
 import { html } from '../html.js'
+import { ONE_SERVER } from '../moves.js'
 import { linkTo, route, setParams } from '../store.js'
+import { Rebalance } from './rebalance.js'
 
 /** States of databases: what needs somebody is first. */
 export const STATES = ['failed', 'missing', 'drifted', 'pending', 'suspended', 'synced']
@@ -37,10 +41,18 @@ const COLUMNS = [
   { key: 'isolation', label: 'Isolation', isWide: true, cell: (row) => row.isolation },
 ]
 
-/** All platforms. @param {{ platforms: any[] }} props */
-export function Platforms({ platforms }) {
+/** All platforms. @param {{ platforms: any[], servers?: string[] }} props servers: undefined without SERVERS */
+export function Platforms({ platforms, servers }) {
+  const isShown = useSignal(false)
+  const show = (/** @type {boolean} */ value) => () => {
+    isShown.value = value
+  }
   return html`
     <h2>Platforms</h2>
+    <div class="bar">
+      <${Act} label="Plan moves between servers…" onAct=${show(true)} can=${servers ? true : ONE_SERVER} short />
+    </div>
+    ${isShown.value && html`<${Rebalance} onClose=${show(false)} />`}
     <${Table}
       label="Platforms"
       columns=${COLUMNS}

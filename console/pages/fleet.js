@@ -28,7 +28,7 @@ export function Fleet() {
     <${RunningJobs} />
     <${Loading} resource=${fleet} />
     ${data && chosen === '' && html`<${Away} servers=${data.servers_away} />`}
-    ${data && chosen === '' && html`<${Platforms} platforms=${data.platforms} />`}
+    ${data && chosen === '' && html`<${Platforms} platforms=${data.platforms} servers=${data.servers} />`}
     ${data && chosen !== '' && data.databases && html`<${OneFleet} key=${chosen} data=${data} reload=${fleet.reload} />`}
   `
 }
@@ -40,6 +40,7 @@ function OneFleet({ data, reload }) {
   const open =
     params.open && data.databases.find((/** @type {any} */ one) => one.database === params.open)
   const close = () => setParams({ open: '' }, { replace: true })
+  const move = data.moving?.find((/** @type {any} */ one) => one.database === params.open)
   return html`
     <h2>${sum.platform}</h2>
     <p class="faint">
@@ -51,7 +52,7 @@ function OneFleet({ data, reload }) {
     <${Acts} data=${data} sum=${sum} reload=${reload} />
     <${StateFilter} sum=${sum} />
     <${FleetList} databases=${data.databases} servers=${data.servers} />
-    ${open && html`<${DatabaseDetail} key=${open.database} row=${open} sum=${sum} can=${data.can} onClose=${close} reload=${reload} />`}
+    ${open && html`<${DatabaseDetail} key=${open.database} row=${open} sum=${sum} can=${data.can} servers=${data.servers} move=${move} onClose=${close} reload=${reload} />`}
   `
 }
 

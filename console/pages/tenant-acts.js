@@ -4,11 +4,13 @@ import { Act, firstReason } from '../components/act.js'
 import { DeployDialog } from '../components/deploy-dialog.js'
 import { ActDialog } from '../components/dialog.js'
 import { html } from '../html.js'
+import { ONE_SERVER } from '../moves.js'
 import { nameOf, ownerOf } from '../owner.js'
 import { saveBlob } from '../save-blob.js'
 import { announce } from '../store.js'
 import { CloneTenant, RenameTenant } from './tenant-copies.js'
 import { DropTenant } from './tenant-drop.js'
+import { MoveTenant, StopMove } from './tenant-move.js'
 import { LabelTenant, SuspendTenant } from './tenant-state.js'
 
 /** What is said of a database that is not a tenant's. */
@@ -16,9 +18,16 @@ const TENANTS_ALONE = 'This can be done with a tenant alone'
 
 /**
  * What can be done with a database.
- * @param {{ row: any, sum: any, can: any, reload: () => void, onGone: () => void }} props
+ * @param {object} props
+ * @param {any} props.row
+ * @param {any} props.sum
+ * @param {any} props.can
+ * @param {string[]} [props.servers] undefined without SERVERS
+ * @param {any} [props.move] its move to another server, while it runs
+ * @param {() => void} props.reload
+ * @param {() => void} props.onGone
  */
-export function TenantActs({ row, sum, can, reload, onGone }) {
+export function TenantActs({ row, sum, can, servers, move, reload, onGone }) {
   const shown = useSignal('')
   const show = (/** @type {string} */ name) => () => {
     shown.value = name
@@ -49,6 +58,11 @@ export function TenantActs({ row, sum, can, reload, onGone }) {
       <${Act} label="Labels…" onAct=${show('labels')} can=${isTenant} short />
       <${Act} label="Clone…" onAct=${show('clone')} can=${asTenant(can.clone)} short />
       <${Act} label="Rename…" onAct=${show('rename')} can=${asTenant(can.rename)} short />
+      ${
+        move
+          ? html`<${Act} label="Give the move up…" onAct=${show('stop-move')} />`
+          : html`<${Act} label="Move…" onAct=${show('move')} can=${firstReason(isThere, servers ? true : ONE_SERVER)} short />`
+      }
       <${Act} label="Export" onAct=${() => download(row)} can=${asTenant(can.export)} short />
       ${row.state === 'missing' && html`<${Act} label="Forget…" kind="danger" onAct=${show('forget')} />`}
       <${Act} label="Drop…" kind="danger" onAct=${show('drop')} can=${asTenant(can.drop)} short />
@@ -59,6 +73,8 @@ export function TenantActs({ row, sum, can, reload, onGone }) {
     ${shown.value === 'labels' && html`<${LabelTenant} ...${props} />`}
     ${shown.value === 'clone' && html`<${CloneTenant} ...${props} />`}
     ${shown.value === 'rename' && html`<${RenameTenant} ...${props} />`}
+    ${shown.value === 'move' && html`<${MoveTenant} row=${row} servers=${servers} onClose=${close} />`}
+    ${shown.value === 'stop-move' && html`<${StopMove} row=${row} move=${move} onClose=${close} />`}
     ${shown.value === 'forget' && html`<${Forget} ...${props} />`}
     ${shown.value === 'drop' && html`<${DropTenant} ...${props} />`}
   `

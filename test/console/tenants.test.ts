@@ -123,6 +123,8 @@ describe.skipIf(path === undefined)("tenants' life in the console", () => {
       .locator('small:not(.unseen)')
       .getByText('This can be done with a tenant alone')
       .waitFor()
+    const oneServer = 'There is one PostgreSQL server alone: SERVERS names no other'
+    expect(await button('Move…', dialog).getAttribute('title')).toBe(oneServer)
     await page.keyboard.press('Escape')
   })
 
