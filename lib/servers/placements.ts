@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createTables } from '../postgres/create-tables.ts'
+import { addMissingColumn, createTables } from '../postgres/create-tables.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
 import { inTransaction } from '../postgres/transaction.ts'
 import { databaseLock } from '../tenancy/database-lock.ts'
 import { databaseName, type Owner } from '../tenancy/names.ts'
+import { WRITTEN_COLUMNS } from './older-copy.ts'
 import { MAIN_SERVER } from './parse-servers.ts'
 
 /** A database that is on another server than `main`. */
@@ -71,7 +72,10 @@ export class Placements {
         create table if not exists _db_gateway_servers (
           name text primary key,
           catalog uuid not null
-        )
+        );
+        ${Object.entries(WRITTEN_COLUMNS)
+          .map(([column, type]) => addMissingColumn('_db_gateway_servers', column, type))
+          .join(';')}
       `,
       ),
     )

@@ -6,7 +6,9 @@ import type { Gateway } from '../gateway-parts.ts'
 import { logWith } from '../log.ts'
 import { openServer } from '../open-server.ts'
 import { describeServer, hostAndPort, hostsAndPorts } from '../postgres/hosts/server.ts'
+import type { Sql } from '../postgres/pools/connection.ts'
 import { checkIdentity } from '../servers/check-identity.ts'
+import { checkNotOlder, OlderCopy } from '../servers/older-copy.ts'
 import { reconcile } from '../servers/reconcile.ts'
 import { beginStop, endWork, joinServer, leaveServer, prepareParts } from './parts.ts'
 
@@ -14,6 +16,9 @@ import { beginStop, endWork, joinServer, leaveServer, prepareParts } from './par
 const START_WAIT_MS = 2000
 
 const RETRY_EVERY_MS = 2000
+
+/** How often it is looked whether a server that is open has become an older copy of itself. */
+const LOOK_EVERY_MS = 5000
 
 /**
  * Opens the servers of SERVERS. One that does not answer is tried again until it does: until then its
@@ -69,7 +74,8 @@ export class OtherServers {
     let told: string | undefined
     while (!this.#signal.aborted) {
       try {
-        await this.#openOnce(name)
+        const there = await this.#openOnce(name)
+        void this.#watch(name, there).then(() => this.#open(name))
         return
       } catch (error) {
         if (this.#signal.aborted) return
@@ -87,8 +93,40 @@ export class OtherServers {
     }
   }
 
-  /** @throws {Error} with a predicate of one line */
-  async #openOnce(name: string): Promise<void> {
+  /**
+   * Looks as long as a server is open whether it is still itself: PostgreSQL may have been stopped, and
+   * started with an older copy of its files. Resolves when it is not, and is closed, or at `stop`. Never
+   * rejects.
+   */
+  async #watch(name: string, there: Gateway): Promise<void> {
+    const { log, servers } = this.#main
+    while (!this.#signal.aborted) {
+      await sleep(LOOK_EVERY_MS, undefined, { ref: false, signal: this.#signal }).catch(() => {})
+      if (this.#signal.aborted) return
+      const trouble = await this.#lookAt(name, there)
+      if (trouble === undefined) continue
+      servers.noteTrouble(name, trouble)
+      log.error(`Server ${name} ${trouble}; its tenants get no answers`, { server: name })
+      await close(there).catch((cause) => log.warn(`${name} was not closed: ${cause.message}`))
+      return
+    }
+  }
+
+  /** Returns why a server is not to be used any more; undefined also where it does not answer. */
+  async #lookAt(name: string, there: Gateway): Promise<string | undefined> {
+    try {
+      await checkNotOlder(useOf(this.#main), useOf(there), name)
+      return undefined
+    } catch (error) {
+      return error instanceof OlderCopy ? error.message : undefined
+    }
+  }
+
+  /**
+   * @returns the parts for the server
+   * @throws {Error} with a predicate of one line
+   */
+  async #openOnce(name: string): Promise<Gateway> {
     const main = this.#main
     const config = settingsOf(main.config, name)
     const log = logWith(main.log, { server: name })
@@ -103,12 +141,12 @@ export class OtherServers {
     await checkIdentity((work) => main.catalog.use(work), name, catalog.id, main.catalogId)
     const gateway = createGateway(config, home, log, catalog, main, name)
     try {
+      await checkNotOlder(useOf(main), useOf(gateway), name)
       await joinServer(gateway, await prepareParts(gateway))
       if (this.#signal.aborted) throw new Error('is not opened: the gateway is stopping')
     } catch (error) {
-      beginStop(gateway)
-      await endWork(gateway, performance.now())
-      await leaveServer(gateway)
+      await close(gateway)
+      if (error instanceof OlderCopy) throw error
       throw new Error(`cannot be prepared: ${(error as Error).message}`)
     }
     main.servers.note(name, gateway)
@@ -117,7 +155,18 @@ export class OtherServers {
     )
     gateway.dueDrops.start()
     main.log.info(`Server ${name} is open`, { server: describeServer(home), postgres: version })
+    return gateway
   }
+}
+
+function useOf({ catalog }: Gateway) {
+  return <T>(work: (sql: Sql) => Promise<T>) => catalog.use(work)
+}
+
+async function close(gateway: Gateway): Promise<void> {
+  beginStop(gateway)
+  await endWork(gateway, performance.now())
+  await leaveServer(gateway)
 }
 
 /** The settings of a server of SERVERS: those of the gateway, but for what is the server's own. */

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { checkNotOlder } from '../../lib/servers/older-copy.ts'
 import {
   databaseUrlOf,
   startTestGateway,
@@ -28,6 +29,44 @@ test('a server that is main itself is not opened', async () => {
   await twice.stop()
   expect(body.servers).toMatchObject([{ connected: true }, { name: 'eu2', connected: false }])
   expect(body.servers[1].why).toContain('is the server main')
+})
+
+test('a server that is an older copy of itself is told by what it has written', async () => {
+  const { servers } = gateway.gateway
+  const [main, there] = ['main', 'eu1'].map((name) => servers.named(name).catalog)
+  const check = () =>
+    checkNotOlder(
+      (work) => main!.use(work),
+      (work) => there!.use(work),
+      'eu1',
+    )
+  const inMain = (text: string) => gateway.query(gateway.server.database, text)
+  const note = (timeline: number, position: string) =>
+    inMain(
+      `update _db_gateway_servers set wal_timeline = ${timeline}, wal_position = '${position}'
+       where name = 'eu1'`,
+    )
+  const seen = `select wal_system as system, wal_timeline as timeline, wal_position as position
+    from _db_gateway_servers where name = 'eu1'`
+  const [before] = await inMain(seen)
+  expect(before).toMatchObject({ system: expect.any(String), timeline: 1 })
+  await check()
+  // A snapshot, and a primary that a failover has left behind.
+  for (const [timeline, position] of [
+    [1, 'FF/0'],
+    [2, '0/0'],
+  ] as const) {
+    await note(timeline, position)
+    await expect(check()).rejects.toThrow(`and ${position} of timeline ${timeline} was seen`)
+  }
+  // A promotion may lose what an asynchronous standby had not; another cluster is a restored dump.
+  await note(0, 'FF/0')
+  await check()
+  await inMain(`update _db_gateway_servers set wal_system = '1', wal_position = 'FF/0'`)
+  await check()
+  const [after] = await inMain(seen)
+  expect(after).toMatchObject({ system: before.system, timeline: 1 })
+  expect(after.position).not.toBe('FF/0')
 })
 
 describe('a tenant that is registered on another server', () => {
