@@ -1,7 +1,7 @@
 import { defineHandler } from 'h3'
 import { checkChecksum } from '../../lib/deploy/older/revert.ts'
 import { answerDocument } from '../../lib/http/answer/answer-document.ts'
-import { jsonInSlices } from '../../lib/http/answer/json-slices.ts'
+import { jsonBytesInSlices } from '../../lib/http/answer/json-slices.ts'
 import { parseText, readQuery } from '../../lib/http/body/page-query.ts'
 import { parsePlatform } from '../../lib/tenancy/names.ts'
 
@@ -43,7 +43,7 @@ export default defineHandler({
     const from = given === undefined ? undefined : checkChecksum(given)
     const changes = await gateway.platforms.changes(platform, from, to)
     const body = { platform, ...changes, count: changes.files.length }
-    const bytes = Buffer.from(await jsonInSlices(body))
+    const bytes = await jsonBytesInSlices(body)
     return answerDocument(event, 'application/json; charset=utf-8', bytes)
   },
 })

@@ -56,7 +56,7 @@ export default defineHandler({
     }
     const newest = newestOfMain(gateway, platform)
     const gathered = await askServers(gateway, query, (there) => list(there, asked, newest))
-    const found = joinRows(servers, gathered.answers, byName)
+    const found = await joinRows(servers, gathered.answers, byName)
     const databases = found.slice(0, limit)
     // A last page that is full may be followed by an empty one.
     const isMore = limit !== undefined && found.length >= limit

@@ -63,7 +63,7 @@ export default defineHandler({
       throw new GatewayError('database_not_found', `Platform ${platform} has no database`)
     }
     const pages = gathered.answers.map(({ server, answer }) => ({ server, answer: answer.rows }))
-    const deployments = joinRows(servers, pages, newestFirst).slice(0, limit)
+    const deployments = (await joinRows(servers, pages, newestFirst)).slice(0, limit)
     return answerInSlices({
       platform,
       deployments,

@@ -3,7 +3,7 @@ import { readMoves } from '../../lib/deploy/relocate/moves-table.ts'
 import { byDatabase, joinFleets } from '../../lib/fleet/join-fleets.ts'
 import { askServers, awayField, checkKnown, newestOfMain } from '../../lib/http/all-servers.ts'
 import { answerDocument } from '../../lib/http/answer/answer-document.ts'
-import { jsonInSlices } from '../../lib/http/answer/json-slices.ts'
+import { jsonBytesInSlices } from '../../lib/http/answer/json-slices.ts'
 import { readQuery } from '../../lib/http/body/page-query.ts'
 import { gather, isAway, joinRows, whileAnswering } from '../../lib/servers/fan-in.ts'
 import { MAIN_SERVER } from '../../lib/servers/parse-servers.ts'
@@ -87,7 +87,7 @@ export default defineHandler({
         server,
         answer: answer.databases,
       }))
-      const databases = joinRows(gateway.servers, rows, byDatabase)
+      const databases = await joinRows(gateway.servers, rows, byDatabase)
       const count = databases.length
       const fields = {
         ...(await movingField(gateway, platform)),
@@ -95,7 +95,7 @@ export default defineHandler({
       }
       answer = { platforms, databases, count, can, ...fields }
     }
-    const bytes = Buffer.from(await jsonInSlices(answer))
+    const bytes = await jsonBytesInSlices(answer)
     return answerDocument(event, 'application/json; charset=utf-8', bytes)
   },
 })

@@ -55,7 +55,7 @@ export default defineHandler({
       const database = owner && databaseName(await tenants.resolve(owner))
       return usage.slow.read({ ...asked, database })
     })
-    const rows = joinRows(gateway.servers, gathered.answers, (one, other) =>
+    const rows = await joinRows(gateway.servers, gathered.answers, (one, other) =>
       compareBytes(other.at, one.at),
     )
     const slow = rows.slice(0, limit)

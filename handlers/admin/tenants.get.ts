@@ -44,7 +44,7 @@ export default defineHandler({
     const gathered = await askServers(gateway, query, async (there) =>
       (await there.tenants.list(page)).map(describeTenant),
     )
-    const found = joinRows(gateway.servers, gathered.answers, (one, other) =>
+    const found = await joinRows(gateway.servers, gathered.answers, (one, other) =>
       compareBytes(one.database, other.database),
     )
     const tenants = found.slice(0, limit)

@@ -1,3 +1,4 @@
+import { mapInSlices } from '../common/in-slices.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
 import { stateOf, type TenantState } from '../tenancy/catalog/tenant-rows.ts'
 import { type NewestArchive, newestArchives } from '../tenancy/schemas/archive-order.ts'
@@ -88,7 +89,7 @@ export async function readFleet(
     readStates(sql, platform, newest),
     readUsed(sql, platform, today),
   ])
-  return rows.map(({ row }) => ({ ...row, ...(used.get(row.database) ?? NOT_USED) }))
+  return mapInSlices(rows, ({ row }) => Object.assign(row, used.get(row.database) ?? NOT_USED))
 }
 
 const NOT_USED = { calls: 0, errors: 0 }

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { GatewayError } from '../errors.ts'
 import type { ServerEntry } from './servers.ts'
 
@@ -68,19 +68,36 @@ export async function gather<G extends Asked, T>(
   return { answers, away }
 }
 
+/** Rows that are put in order in one turn of the event loop. */
+const MERGED = 1000
+
 /**
  * Returns the rows of all answers in one order, each with its `server`. Where there is only `main`, its
- * rows are as they are.
+ * rows are as they are. Takes some turns of the event loop, so that 10,000 rows do not block it.
  */
-export function joinRows<T extends object>(
+export async function joinRows<T extends object>(
   servers: { readonly areSeveral: boolean },
   answers: Answer<T[]>[],
   compare: (one: T, other: T) => number,
-): (T & { server?: string })[] {
+): Promise<(T & { server?: string })[]> {
   if (!servers.areSeveral) return answers.flatMap(({ answer }) => answer)
-  return answers
-    .flatMap(({ server, answer }) => answer.map((row) => ({ ...row, server })))
-    .sort(compare)
+  const lists: { server: string; rows: T[]; next: number }[] = []
+  for (const { server, answer } of answers) {
+    if (answer.length > MERGED) await nextTurn()
+    // A server's own order may be that of its collation.
+    lists.push({ server, rows: answer.toSorted(compare), next: 0 })
+  }
+  const joined: (T & { server: string })[] = []
+  for (;;) {
+    let first: (typeof lists)[number] | undefined
+    for (const list of lists) {
+      if (list.next === list.rows.length) continue
+      if (!first || compare(list.rows[list.next]!, first.rows[first.next]!) < 0) first = list
+    }
+    if (!first) return joined
+    joined.push({ ...first.rows[first.next++]!, server: first.server })
+    if (joined.length % MERGED === 0) await nextTurn()
+  }
 }
 
 /** Compares texts as PostgreSQL does with the collation "C". */

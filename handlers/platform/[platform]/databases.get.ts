@@ -36,7 +36,7 @@ export default defineHandler({
     const gathered = await askServers(gateway, query, (there) =>
       there.platforms.databases(platform, schema),
     )
-    const databases = joinRows(gateway.servers, gathered.answers, byName)
+    const databases = await joinRows(gateway.servers, gathered.answers, byName)
     const away = awayField(gateway, gathered)
     return answerInSlices({ platform, databases, count: databases.length, ...away })
   },

@@ -2,6 +2,9 @@ import { HTTPResponse } from 'h3'
 import { mapInSlices, SLICE } from '../../common/in-slices.ts'
 import { cutTexts, GatewayError } from '../../errors.ts'
 
+/** Characters that are encoded at once. */
+const CHUNK = 16_384
+
 /** Whether an object has an array so long that its JSON is written in slices. */
 export function isLong(value: object): boolean {
   const fields = value instanceof GatewayError ? value.details : value
@@ -18,10 +21,48 @@ export async function jsonInSlices(value: object): Promise<string> {
   return sliced({ error: value.code, message: value.message, ...value.details }, cutTexts)
 }
 
+/**
+ * As `jsonInSlices`, but returns the bytes, which are made in slices too: to put a text of megabytes
+ * together and to encode it takes longer than any slice.
+ */
+export async function jsonBytesInSlices(value: object): Promise<Buffer> {
+  if (!isLong(value) || value instanceof GatewayError) return Buffer.from(await jsonInSlices(value))
+  const parts: Buffer[] = []
+  let text = ''
+  const write = (more: string) => {
+    text += more
+    if (text.length < CHUNK) return
+    parts.push(Buffer.from(text))
+    text = ''
+  }
+  let before = '{'
+  for (const [name, field] of Object.entries(value)) {
+    const start = `${before}${JSON.stringify(name)}:`
+    if (Array.isArray(field)) {
+      write(`${start}[`)
+      let comma = ''
+      await mapInSlices(field, (one) => {
+        write(`${comma}${textOf(one) ?? 'null'}`)
+        comma = ','
+      })
+      write(']')
+    } else {
+      const text = textOf(field)
+      if (text === undefined) continue
+      write(start + text)
+    }
+    before = ','
+  }
+  write(before === '{' ? '{}' : '}')
+  parts.push(Buffer.from(text))
+  return Buffer.concat(parts)
+}
+
 /** Returns an answer whose JSON is written in slices if it is long; else the value itself. */
 export async function answerInSlices(value: object): Promise<object> {
   if (!isLong(value)) return value
-  return new HTTPResponse(await jsonInSlices(value), {
+  const bytes = await jsonBytesInSlices(value)
+  return new HTTPResponse(bytes as Uint8Array<ArrayBuffer>, {
     headers: { 'content-type': 'application/json; charset=utf-8' },
   })
 }

@@ -1,6 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { GatewayError } from '../../../../lib/errors.ts'
-import { answerInSlices, isLong, jsonInSlices } from '../../../../lib/http/answer/json-slices.ts'
+import {
+  answerInSlices,
+  isLong,
+  jsonBytesInSlices,
+  jsonInSlices,
+} from '../../../../lib/http/answer/json-slices.ts'
 
 const LONG = Array.from({ length: 1001 }, (_, i) => ({ i, text: `"${i}"`, none: undefined }))
 
@@ -12,6 +17,7 @@ describe('JSON in slices', () => {
     {},
   ])('is what JSON.stringify writes', async (value) => {
     expect(await jsonInSlices(value)).toBe(JSON.stringify(value))
+    expect(`${await jsonBytesInSlices(value)}`).toBe(JSON.stringify(value))
   })
 
   test('of an error, too: long texts are cut, errors within are written', async () => {
