@@ -22,6 +22,26 @@ describe.runIf(hasHaproxy())('three gateways behind HAProxy', () => {
     expect(failed).toEqual([])
   })
 
+  test('lose requests without SHUTDOWN_DELAY_SECS: the control of the test above', async () => {
+    const { haproxy, gateways, platform, start } = await startWorld(3, { SHUTDOWN_DELAY_SECS: '0' })
+    const loads = startLoads(haproxy.url, platform)
+    await serveSome(loads)
+    const lost = () => loads.flatMap(({ failed }) => failed())
+    let restarts = 0
+    for (; restarts < 30 && lost().length === 0; restarts++) {
+      const i = restarts % 3
+      gateways[i]!.kill('SIGTERM')
+      await gateways[i]!.exit
+      gateways[i] = await start(i)
+      await gateways[i]!.url()
+      await haproxy.until('UP', 'UP', 'UP')
+      await serveSome(loads)
+    }
+    const failed = await endLoads(loads, gateways)
+    console.log(`${restarts} restarts, ${failed.length} lost: ${failed[0]}`)
+    expect(failed).not.toEqual([])
+  })
+
   test('go on while HAProxy is reloaded, again and again', async () => {
     const { haproxy, gateways, platform } = await startWorld(2)
     const loads = startLoads(haproxy.url, platform)
