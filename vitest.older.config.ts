@@ -19,6 +19,7 @@ export default mergeConfig(
         `test/findings/${FINDINGS}.test.ts`,
         `test/handlers/${HANDLERS}.test.ts`,
         'test/cli/transfer.test.ts',
+        'test/console/servers.test.ts',
         'test/servers/move-tenant.test.ts',
       ],
     },
