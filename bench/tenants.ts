@@ -62,6 +62,7 @@ const HEADER = [
   'p99.9',
   'longest',
   'slowest tenant',
+  'rare p99',
   'opened/call',
   'PostgreSQL ms/fresh call',
   'CPU µs',
@@ -213,6 +214,7 @@ function print(clients: number, rounds: Round[], peer: string): void {
         number('p999'),
         number('longest'),
         number('slowestTenant'),
+        number('rareP99'),
         middle((load) => load.openedPerCall).toFixed(3),
         distribution === 'hot'
           ? ''

@@ -35,6 +35,8 @@ export interface TenantOutcome {
   longest: number
   /** Of the tenants' means, the largest. */
   slowestTenant: number
+  /** Of the calls of the half of the tenants that is called least; 0 without such calls. */
+  rareP99: number
 }
 
 export interface TenantLoad extends TenantOutcome {
