@@ -6,6 +6,7 @@ import { DeployOnSave } from '../dev/deploy-on-save.ts'
 import { isOfThisMachine, isOwn, isThere, ownConfig, startOwnGateway } from '../dev/own-gateway.ts'
 import { watchFolder } from '../dev/watch-folder.ts'
 import { download } from '../gateway/client.ts'
+import { TYPES } from '../gateway/document.ts'
 import { platformOf, readTarget, type Target, tenantOf } from '../gateway/target.ts'
 import type { Io } from '../io.ts'
 import { shownPath } from '../schema/folder.ts'
@@ -138,7 +139,7 @@ async function writeTypes(
 ): Promise<void> {
   if (path === undefined) return
   const query = { platform, tenant_id: tenantOf(target) }
-  const types = await download(target, '/types.ts', { query })
+  const types = await download(target, TYPES.path, TYPES.type, { query })
   const hasChanged = await writeChanged(resolve(io.folder, path), types)
   if (hasChanged) showDone(io, path)
 }

@@ -13,6 +13,7 @@ export default command({
   async run(args, io) {
     const target = readTarget(args, io)
     const query = args.gateway ? {} : { platform: platformOf(target), tenant_id: tenantOf(target) }
-    return writeDocument({ target, path: '/openapi.json', query, out: args.out }, io)
+    const asked = { target, path: '/openapi.json', type: 'application/json', query, out: args.out }
+    return writeDocument(asked, io)
   },
 })

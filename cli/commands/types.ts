@@ -1,9 +1,12 @@
 import { command, UsageError } from '../command.ts'
-import { DOCUMENT_ARGS, writeDocument } from '../gateway/document.ts'
+import { DOCUMENT_ARGS, TYPES, writeDocument } from '../gateway/document.ts'
 import { platformOf, readTarget, tenantOf } from '../gateway/target.ts'
 
-/** Where the gateway describes a platform in a language. */
-const PATHS: Record<string, string> = { typescript: '/types.ts', php: '/client.php' }
+/** Where the gateway describes a platform in a language, and the content type that it has. */
+const DOCUMENTS: Record<string, { path: string; type: string }> = {
+  typescript: TYPES,
+  php: { path: '/client.php', type: 'application/x-php' },
+}
 
 export default command({
   args: {
@@ -21,10 +24,11 @@ export default command({
   },
   async run(args, io) {
     const target = readTarget(args, io)
-    const path = Object.hasOwn(PATHS, args.language) ? PATHS[args.language] : undefined
-    if (path === undefined) {
+    const { language } = args
+    const document = Object.hasOwn(DOCUMENTS, language) ? DOCUMENTS[language] : undefined
+    if (document === undefined) {
       throw new UsageError(
-        `Unknown language: ${args.language}; it is one of ${Object.keys(PATHS).join(', ')}`,
+        `Unknown language: ${language}; it is one of ${Object.keys(DOCUMENTS).join(', ')}`,
       )
     }
     const query = {
@@ -32,6 +36,6 @@ export default command({
       tenant_id: tenantOf(target),
       bigint: args.bigint ? 'bigint' : undefined,
     }
-    return writeDocument({ target, path, query, out: args.out }, io)
+    return writeDocument({ target, ...document, query, out: args.out }, io)
   },
 })

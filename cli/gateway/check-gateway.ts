@@ -9,7 +9,9 @@ const PATIENCE_MS = 5000
 export async function checkGateway({ url }: Target): Promise<Check[]> {
   let response: Response
   try {
-    response = await fetch(`${url}/health`, { signal: AbortSignal.timeout(PATIENCE_MS) })
+    const signal = AbortSignal.timeout(PATIENCE_MS)
+    // Commands follow no redirect.
+    response = await fetch(`${url}/health`, { signal, redirect: 'manual' })
   } catch (error) {
     const { cause, message } = error as Error
     const why = (cause as Error | undefined)?.message || message

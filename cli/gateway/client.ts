@@ -2,8 +2,17 @@ import { type ClientRequest, request as http, type IncomingMessage } from 'node:
 import { request as https } from 'node:https'
 import { createInterface } from 'node:readline'
 import { buffer, text } from 'node:stream/consumers'
-import { Failure, PROGRAM } from '../command.ts'
-import { RequestFailed } from './request-failed.ts'
+import {
+  broken,
+  failureOf,
+  isDone,
+  isOfType,
+  JSON_TYPE,
+  LINES_TYPE,
+  noGateway,
+  parse,
+  unreachable,
+} from './judge.ts'
 import type { Target } from './target.ts'
 
 /** A request to the gateway. */
@@ -34,7 +43,8 @@ const PATIENCE_MS = 60_000
  * Sends a request and returns the answer. A POST has no time limit: a deploy takes as long as it takes.
  * A GET has `patienceMs`, a minute by default.
  * @throws {RequestFailed} for an answer with an error
- * @throws {Failure} if the gateway cannot be reached, or answers something else than JSON
+ * @throws {Failure} if the gateway cannot be reached, or what answers is none: it answers something
+ *   else than a JSON object, or sends the request elsewhere
  */
 export async function send(target: Target, path: string, request: Request = {}): Promise<Answer> {
   const patienceMs =
@@ -47,22 +57,30 @@ export async function send(target: Target, path: string, request: Request = {}):
  * @throws as `send`
  */
 export async function answerOf(target: Target, response: IncomingMessage): Promise<Answer> {
-  const body = await whole(target, text(response))
-  const status = response.statusCode ?? 0
-  if (status >= 400) throw failureOf(target, status, body)
-  return { text: body, json: () => parse(target, status, body) }
+  const body = await whole(target, response, text(response))
+  if (!isDone(response)) throw failureOf(target, response, body)
+  if (!isOfType(response, JSON_TYPE) || !body.trimStart().startsWith('{')) {
+    throw noGateway(target, response)
+  }
+  return { text: body, json: () => parse(target, response, body) }
 }
 
 /**
  * Returns the bytes of an answer.
- * @throws {RequestFailed} for an answer with an error
+ * @param type its content type: a page of another server is no document
+ * @throws as `send`
  */
-export async function download(target: Target, path: string, request: Request): Promise<Buffer> {
+export async function download(
+  target: Target,
+  path: string,
+  type: string,
+  request: Request,
+): Promise<Buffer> {
   const response = await open(target, path, request)
-  const bytes = await whole(target, buffer(response))
-  const status = response.statusCode ?? 0
-  if (status < 400) return bytes
-  throw failureOf(target, status, bytes.toString())
+  const bytes = await whole(target, response, buffer(response))
+  if (!isDone(response)) throw failureOf(target, response, bytes.toString())
+  if (!isOfType(response, type)) throw noGateway(target, response)
+  return bytes
 }
 
 /**
@@ -74,33 +92,33 @@ export async function* sendForLines(
   path: string,
   request: Request,
 ): AsyncGenerator<Record<string, unknown>> {
-  const headers = { ...request.headers, accept: 'application/x-ndjson' }
+  const headers = { ...request.headers, accept: LINES_TYPE }
   const response = await open(target, path, { ...request, headers })
-  const status = response.statusCode ?? 0
-  if (status >= 400) throw failureOf(target, status, await whole(target, text(response)))
+  if (!isDone(response)) {
+    throw failureOf(target, response, await whole(target, response, text(response)))
+  }
+  if (!isOfType(response, LINES_TYPE)) throw noGateway(target, response)
   let hasFailed: Error | undefined
   response.on('error', (error) => {
     hasFailed = error
   })
-  for await (const line of createInterface({ input: response })) {
-    if (line !== '') yield parse(target, status, line)
+  const lines = createInterface({ input: response })[Symbol.asyncIterator]()
+  for (;;) {
+    // Where the connection breaks, so does the reading of lines.
+    const { value: line, done } = await lines.next().catch(() => ({ value: '', done: true }))
+    if (done) break
+    if (line !== '') yield parse(target, response, line)
   }
-  if (hasFailed || !response.complete) throw broken(target)
+  if (hasFailed || !response.complete) throw broken(target, response)
 }
 
 /** Waits for the body of an answer. */
-async function whole<T>(target: Target, body: Promise<T>): Promise<T> {
+async function whole<T>(target: Target, response: IncomingMessage, body: Promise<T>): Promise<T> {
   try {
     return await body
   } catch {
-    throw broken(target)
+    throw broken(target, response)
   }
-}
-
-function broken({ url }: Target): Failure {
-  return new Failure(
-    `The connection to ${url} broke. The gateway finishes what it has begun; the same command again does what is left`,
-  )
 }
 
 /**
@@ -128,7 +146,7 @@ export async function open(
     const timer = patienceMs === undefined ? undefined : setTimeout(silent, patienceMs)
     sent.on('response', resolve)
     for (const event of ['response', 'close']) sent.on(event, () => clearTimeout(timer))
-    sent.on('error', (error) => reject(unreachable(target, error)))
+    sent.on('error', (error) => reject(unreachable(target, error, method, path)))
     sent.end(bytes)
   })
 }
@@ -158,29 +176,4 @@ async function encode(body: Request['body']): Promise<{ bytes?: Buffer; type?: s
   const form = new Response(body)
   const type = form.headers.get('content-type') ?? ''
   return { bytes: Buffer.from(await form.arrayBuffer()), type }
-}
-
-/** Returns the failure of a request that got no answer. */
-export function unreachable({ url }: Target, error: NodeJS.ErrnoException): Failure {
-  const why = error.message || error.code || 'no answer'
-  const isRefused = error.code === 'ECONNREFUSED'
-  const next = isRefused ? `. Start one with \`${PROGRAM} start\`, or name another with --url` : ''
-  return new Failure(`No gateway answers at ${url}: ${why}${next}`)
-}
-
-function parse({ url }: Target, status: number, body: string) {
-  try {
-    return JSON.parse(body)
-  } catch {
-    throw new Failure(`${url} answers ${status} with what is no JSON: is it a Database Gateway?`)
-  }
-}
-
-/** Returns the failure that an answer with an error tells of. */
-function failureOf(target: Target, status: number, body: string): RequestFailed | Failure {
-  const value = parse(target, status, body)
-  if (typeof value?.error === 'string' && typeof value.message === 'string') {
-    return new RequestFailed(status, value)
-  }
-  return new Failure(`${target.url} answers ${status}: ${body.slice(0, 200)}`)
 }

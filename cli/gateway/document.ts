@@ -18,13 +18,24 @@ export const DOCUMENT_ARGS = {
   ...TENANT_ARG,
 } as const satisfies ArgsDef
 
+/** The types and the client of a platform in TypeScript. */
+export const TYPES = { path: '/types.ts', type: 'text/typescript' }
+
+/** A document that a command asks for, of a content type, and the file that it goes to. */
+interface Asked {
+  target: Target
+  path: string
+  type: string
+  query: Request['query']
+  out: string | undefined
+}
+
 /** Downloads a document, and writes it to a file or to standard output. */
 export async function writeDocument(
-  asked: { target: Target; path: string; query: Request['query']; out: string | undefined },
+  { target, path, type, query, out }: Asked,
   io: Io,
 ): Promise<undefined> {
-  const { target, path, query, out } = asked
-  const document = await download(target, path, { query })
+  const document = await download(target, path, type, { query })
   if (out === undefined) writeText(io, document.toString())
   else {
     const isNew = await writeChanged(resolve(io.folder, out), document)

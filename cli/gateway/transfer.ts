@@ -2,7 +2,8 @@ import type { IncomingMessage } from 'node:http'
 import { type Readable, Transform, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { Failure } from '../command.ts'
-import { type Answer, answerOf, begin, open, type Request, unreachable } from './client.ts'
+import { type Answer, answerOf, begin, open, type Request } from './client.ts'
+import { isDone, isOfType, unreachable } from './judge.ts'
 import type { Target } from './target.ts'
 
 /** How long a body waits for "100 Continue", which a proxy may keep to itself. */
@@ -20,7 +21,7 @@ export async function beginDownload(
   request: Pick<Request, 'query' | 'signal'>,
 ): Promise<(to: Writable) => Promise<number>> {
   const response = await open(target, path, request)
-  if (response.headers['content-type'] !== 'application/octet-stream') {
+  if (!isDone(response) || !isOfType(response, 'application/octet-stream')) {
     const { text } = await answerOf(target, response)
     throw new Failure(`${target.url} answers with what is no dump: ${text.slice(0, 200)}`)
   }
@@ -82,7 +83,7 @@ export async function upload(
         reject(
           isSending
             ? new Failure(`The connection to ${target.url} broke: ${error.message}`)
-            : unreachable(target, error),
+            : unreachable(target, error, 'POST', path),
         ),
       )
     })

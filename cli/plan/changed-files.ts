@@ -32,7 +32,8 @@ export async function changedFiles(
     const found = await findInPages(target, '/admin/databases', query, 'databases', isMeant)
     const checksum = found?.schema_checksum
     if (!checksum) return undefined
-    const bytes = await download(target, `/admin/archives/${checksum}`, { query: { platform } })
+    const path = `/admin/archives/${checksum}`
+    const bytes = await download(target, path, 'application/gzip', { query: { platform } })
     return compareArchives(await readArchive(bytes, LIMITS), schema)
   } catch (error) {
     if (error instanceof RequestFailed && [401, 403, 404].includes(error.status)) return undefined

@@ -18,8 +18,7 @@ export function describeFailure(body: Body, style: Styles): string {
     const text = textOf(body[name])
     if (text) lines.push(`  ${style.dim(`${name}:`)} ${printable(text)}`)
   }
-  if (Array.isArray(body.losses))
-    lines.push(...body.losses.map((one) => `  - ${describeLoss(one)}`))
+  lines.push(...bodiesOf(body.losses).map((one) => `  - ${describeLoss(one)}`))
   return lines.join('\n')
 }
 
@@ -42,9 +41,14 @@ export function describePlace(place: Body, { cyan, dim, red }: Styles): string[]
 
 /** Returns the places that an error names: those of all failures, or its own. */
 function placesOf(body: Body): Body[] {
-  const { failures } = body
-  if (Array.isArray(failures) && failures.length > 0) return failures
-  return [body]
+  const failures = bodiesOf(body.failures)
+  return failures.length > 0 ? failures : [body]
+}
+
+/** Returns the objects of a list; what a proxy has answered may have anything there. */
+function bodiesOf(value: unknown): Body[] {
+  const list: unknown[] = Array.isArray(value) ? value : []
+  return list.filter((one): one is Body => typeof one === 'object' && one !== null)
 }
 
 function hasCause(body: Body): boolean {
