@@ -7,7 +7,8 @@ import { UsageError } from './command.ts'
  * way only: each flag with its value, then `--`, then the arguments. A number below zero is an
  * argument.
  * @throws {UsageError} for an unknown flag, one without its value or with an empty one, one given
- *   twice, a flag in the place of a value, and for more arguments than the command takes
+ *   twice, a flag in the place of a value, an empty argument of the command's own, and for more arguments
+ *   than the command takes
  */
 export function normalise(typed: string[], args: ArgsDef, takesMore = false): string[] {
   const flags: string[] = []
@@ -42,7 +43,11 @@ export function normalise(typed: string[], args: ArgsDef, takesMore = false): st
     if (text === '') throw new UsageError(`--${name} is empty`)
     flags.push(`--${name}=${text}`)
   }
-  const most = Object.values(args).filter(isPositional).length
+  const own = Object.keys(args).filter((name) => isPositional(args[name]!))
+  const most = own.length
+  const empty = own.find((_, i) => rest[i] === '')
+  // An empty variable in the place of a folder would deploy the working folder.
+  if (empty) throw new UsageError(`The ${empty} is empty`)
   if (!takesMore && rest.length > most) {
     throw new UsageError(`Unexpected argument: ${rest[most]}`)
   }

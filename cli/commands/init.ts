@@ -4,7 +4,7 @@ import { command, JSON_ARG, PROGRAM, UsageError } from '../command.ts'
 import { shownPath, writeNew } from '../schema/folder.ts'
 import { firstFiles } from '../schema/new-files.ts'
 import { askText } from '../terminal/ask.ts'
-import { shellWord } from '../terminal/shell.ts'
+import { shellPath } from '../terminal/shell.ts'
 import { writeJson } from '../terminal/show.ts'
 import { styles } from '../terminal/style.ts'
 
@@ -18,7 +18,10 @@ export default command({
   },
   async run(args, io) {
     const folder = resolve(io.folder, args.folder ?? '.')
-    const guess = sanitize(basename(folder)).replace(/[^a-z0-9_]/g, '') || 'app'
+    const guess =
+      sanitize(basename(folder))
+        .replace(/[^a-z0-9_]/g, '')
+        .slice(0, 58) || 'app'
     const platform =
       args.platform ?? (io.mayAsk ? await askText('Name of the platform', guess, problemOf) : guess)
     const problem = problemOf(platform)
@@ -35,7 +38,7 @@ export default command({
     for (const path of written) io.out(`${green('+')} ${path}\n`)
     const where = shownPath(folder, io.folder)
     const next = [
-      ...(where === '.' ? [] : [`cd ${shellWord(where)}`]),
+      ...(where === '.' ? [] : [`cd ${shellPath(where)}`]),
       `${PROGRAM} start           # a gateway, in another terminal`,
       `${PROGRAM} register        # deploy to ${platform}_main`,
       `${PROGRAM} call add_note "Buy milk"`,

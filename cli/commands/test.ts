@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { basename, dirname, resolve } from 'node:path'
 import { serverPlace } from '../../lib/config/server-place.ts'
@@ -6,11 +6,13 @@ import { readEnvironment } from '../../lib/config.ts'
 import { testsConfig } from '../../lib/sql-tests/settings.ts'
 import { command, EXIT, Failure, JSON_ARG, UsageError, YES_ARG } from '../command.ts'
 import { DEPLOY_ARGS } from '../deploy-form.ts'
+import { makeFolder } from '../make-folder.ts'
 import { shownPath } from '../schema/folder.ts'
 import { packFolder } from '../schema/pack.ts'
 import { readTests, testsHome } from '../schema/tests.ts'
 import { agree } from '../terminal/ask.ts'
 import { busy } from '../terminal/busy.ts'
+import { canRedraw } from '../terminal/redraw.ts'
 import { showWarnings, writeJson } from '../terminal/show.ts'
 import { styles } from '../terminal/style.ts'
 import { describeResult, describeSuite, jsonOf } from '../test/show.ts'
@@ -104,7 +106,7 @@ export default command({
           number++
           if (args.tap) out(tapOf(result, number))
           else if (!args.json)
-            out(`${io.isTerminal ? '\r\u001b[K' : ''}${describeResult(result, style)}\n`)
+            out(`${canRedraw(io) ? '\r\u001b[K' : ''}${describeResult(result, style)}\n`)
         },
       })
     const result = await busy('Making a database', isSilent ? undefined : io, run).finally(() => {
@@ -118,7 +120,7 @@ export default command({
     if (args.junit !== undefined) {
       const file = resolve(io.folder, args.junit)
       const { junitOf } = await import('../test/junit.ts')
-      await mkdir(dirname(file), { recursive: true })
+      await makeFolder(dirname(file))
       await writeFile(file, junitOf(result, basename(testsHome(root))))
     }
     const isWhole = result.notRun.length === 0

@@ -2,7 +2,7 @@ import { deployForm } from '../deploy-form.ts'
 import { changesOf } from '../deploy-result.ts'
 import type { Line } from '../fleet/state.ts'
 import { send } from '../gateway/client.ts'
-import { failureBody } from '../gateway/request-failed.ts'
+import { failureBody, RequestFailed } from '../gateway/request-failed.ts'
 import { type Target, tenantOf } from '../gateway/target.ts'
 import type { Io } from '../io.ts'
 import type { Packed } from '../schema/pack.ts'
@@ -23,6 +23,9 @@ export interface Deployment {
   /** Called after a deploy that has changed something. */
   onDeployed(): Promise<void>
 }
+
+/** Statuses of what an archive is refused with. */
+const REFUSALS = [400, 422]
 
 /** Deploys a folder whenever it is told to, one deploy after the other. */
 export class DeployOnSave {
@@ -57,6 +60,9 @@ export class DeployOnSave {
       try {
         await this.#deployOnce()
       } catch (error) {
+        // One that is refused is not sent again until a file changes; a gateway that was away or busy may take it.
+        const isRefused = error instanceof RequestFailed && REFUSALS.includes(error.status)
+        if (!isRefused) this.#seen = undefined
         this.#io.err(`${describe(error, this.#io)}\n`)
       }
     }
@@ -80,7 +86,6 @@ export class DeployOnSave {
     const { target, platform, folder, args, onDeployed } = this.#deployment
     const packed = await packWritten(folder, this.#packed)
     if (packed.archive.checksum === this.#seen) return
-    // One that is refused is not sent again until a file changes.
     this.#seen = packed.archive.checksum
     const { bold, dim, green, yellow } = styles(this.#io.hasColor)
     const unwritten = await this.#unwritten(packed)

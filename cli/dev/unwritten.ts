@@ -25,9 +25,21 @@ export function unwrittenMigrations({ archive }: Packed): string[] {
   return archive.files.migrations.filter(({ text }) => isBlank(text)).map(({ name }) => name)
 }
 
+/** Returns whether a text has comments alone, which PostgreSQL takes within each other. */
 function isBlank(text: string): boolean {
-  return text.replace(/--.*|\/\*[\s\S]*?\*\/|[\s;\ufeff]/g, '') === ''
+  let depth = 0
+  for (const [token] of text.matchAll(/\/\*|\*\/|--|\n|[\s\S]/g)) {
+    if (token === '/*' && depth >= 0) depth++
+    else if (token === '*/' && depth > 0) depth--
+    else if (token === '--' && depth === 0) depth = IN_LINE
+    else if (token === '\n' && depth === IN_LINE) depth = 0
+    else if (depth === 0 && !/[\s;\ufeff]/.test(token)) return false
+  }
+  return true
 }
+
+/** The depth within a comment that ends with its line. */
+const IN_LINE = -1
 
 function filesOf({ archive }: Packed): SchemaFile[] {
   return Object.values(archive.files).flat()

@@ -5,24 +5,29 @@ import type { Fleet, Line } from './state.ts'
 const BAR = 24
 /** Failures that are listed while the fleet runs; at the end all of them are. */
 const MAX_FAILURES = 5
-const NARROWEST = 20
 
-/** Draws a fleet on a terminal: one bar, the databases being deployed to, and failures below. */
+/**
+ * Draws a fleet on a terminal: one bar, the databases being deployed to, and failures below. No line is
+ * wider than the terminal, where it would take two.
+ */
 export function drawFleet(fleet: Fleet, note: string, style: Styles, columns: number): string[] {
   const { total, done, running, failed } = fleet
-  const width = Math.max(columns - 1, NARROWEST)
+  const width = Math.max(columns - 1, 1)
+  const counts = `${done}/${total || '…'}`
+  const cells = Math.min(Math.max(width - counts.length - 2, 0), BAR)
   const share = total === 0 ? 0 : Math.min(done / total, 1)
-  const full = Math.floor(share * BAR)
+  const full = Math.floor(share * cells)
   const ink = failed.length > 0 ? style.red : style.green
-  const bar = ink('█'.repeat(full)) + style.dim('░'.repeat(BAR - full))
-  const lines = [`${bar}  ${done}/${total || '…'}${note === '' ? '' : `  ${style.yellow(note)}`}`]
+  const bar = ink('█'.repeat(full)) + style.dim('░'.repeat(cells - full))
+  const lines = [cells > 0 ? `${bar}  ${counts}` : fit(counts, width)]
+  if (note !== '') lines.push(style.yellow(fit(`  ${note}`, width)))
   if (running.length > 0)
     lines.push(style.dim(fit(printable(`  now  ${running.join(', ')}`), width)))
   for (const line of failed.slice(0, MAX_FAILURES)) {
     lines.push(`${style.red('✗')} ${fit(failureLine(line), width - 2)}`)
   }
   const rest = failed.length - MAX_FAILURES
-  if (rest > 0) lines.push(style.dim(`  and ${rest} more failures`))
+  if (rest > 0) lines.push(style.dim(fit(`  and ${rest} more failures`, width)))
   return lines
 }
 

@@ -3,6 +3,7 @@ import { EXIT, type ExitCode, Failure } from '../command.ts'
 import { type Request, send, sendForLines } from '../gateway/client.ts'
 import type { Target } from '../gateway/target.ts'
 import type { Io } from '../io.ts'
+import { canRedraw } from '../terminal/redraw.ts'
 import { writeJson } from '../terminal/show.ts'
 import { printable, styles } from '../terminal/style.ts'
 import { duration } from '../terminal/words.ts'
@@ -32,7 +33,7 @@ export async function runFleet(command: FleetCommand, io: Io): Promise<ExitCode>
   const { target, platform, path, request, again, json } = command
   const style = styles(io.hasColor)
   const fleet = newFleet()
-  const live = io.isTerminal && !json ? new Live(io.out) : undefined
+  const live = canRedraw(io) && !json ? new Live(io.out) : undefined
   const id = randomUUID()
   const leaving = new AbortController()
   let note = ''

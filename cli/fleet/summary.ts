@@ -6,6 +6,9 @@ import type { Line } from './state.ts'
 
 const MAX_NAMES = 8
 
+/** What is refused by these is refused again. */
+const HOPELESS = ['database_not_found', 'invalid_request']
+
 /** Describes the end of a fleet: what was done, or what failed, what is left, and what to run next. */
 export function describeEnd(end: Line, again: string, style: Styles): string {
   return typeof end.error === 'string' ? describeError(end, again, style) : describeDone(end, style)
@@ -44,13 +47,13 @@ function describeError(end: Line, again: string, style: Styles): string {
   )
   const isFleet = end.results !== undefined
   const lines = [`${head}: ${isFleet ? counts : printable(end.message)}`]
-  // What was refused as a whole has no database; where nothing is there to deploy to, nothing is next.
+  // What was refused as a whole has no database.
   const isRefused = !isFleet && end.file === undefined && end.failures === undefined && !end.losses
   for (const group of isRefused ? [] : groupFailures(isFleet ? failed : [end])) {
     lines.push('', ...describeGroup(group, style))
   }
   if (isRefused && end.hint) lines.push(`  ${style.dim('hint:')} ${printable(String(end.hint))}`)
-  if (isRefused && end.error === 'database_not_found') return lines.join('\n')
+  if (isRefused && HOPELESS.includes(end.error)) return lines.join('\n')
   if (done.length > 0) lines.push('', `Done: ${printable(someOf(done, MAX_NAMES))}`)
   if (left.length > 0) {
     lines.push(

@@ -50,8 +50,12 @@ export function readTarget(args: Record<string, unknown>, { env, folder }: Io): 
     return file.values[name]
   }
   const url = read('url') ?? DEFAULT_URL
-  if (!/^https?:\/\//i.test(url) || !URL.canParse(url)) {
+  if (!/^https?:\/\//i.test(url)) {
     throw new UsageError(`The URL of the gateway must begin with http:// or https://; got "${url}"`)
+  }
+  // What `URL` passes over or writes otherwise could steer a terminal.
+  if (!URL.canParse(url) || /[^!-~]/.test(url)) {
+    throw new UsageError(`The URL of the gateway is none; got "${url}", not ${DEFAULT_URL}`)
   }
   const { username, password, search, hash } = new URL(url)
   if (username || password || search || hash) {
@@ -127,7 +131,8 @@ function ownerOf(path: string): number | undefined {
 
 function readIfThere(path: string): string | undefined {
   try {
-    return readFileSync(path, 'utf8')
+    // Editors of Windows begin a file with a byte order mark.
+    return readFileSync(path, 'utf8').replace(/^\ufeff/, '')
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
@@ -152,6 +157,8 @@ function parseSettings(text: string, path: string): Partial<Record<Name, string>
       )
     }
     if (typeof one !== 'string') throw new UsageError(`${path}: ${name} must be a text`)
+    // An empty tenant would widen some commands to all databases.
+    if (one === '') throw new UsageError(`${path}: ${name} is empty; leave it out`)
   }
   return value
 }

@@ -1,8 +1,9 @@
 import { existsSync, statSync } from 'node:fs'
-import { mkdir, open, readdir, rm } from 'node:fs/promises'
+import { open, readdir, rm } from 'node:fs/promises'
 import { dirname, join, relative, resolve } from 'node:path'
 import { compareMigrations } from '../../lib/archive/order.ts'
 import { Failure } from '../command.ts'
+import { makeFolder } from '../make-folder.ts'
 
 const ROOT = 'postgresql'
 
@@ -28,7 +29,7 @@ export async function writeNew(folder: string, files: Record<string, string>): P
   try {
     for (const [path, text] of Object.entries(files)) {
       const file = join(folder, path)
-      await mkdir(dirname(file), { recursive: true })
+      await makeFolder(dirname(file))
       const opened = await open(file, 'wx')
       made.push(file)
       await opened.writeFile(text).finally(() => opened.close())

@@ -1,4 +1,6 @@
-import { extname } from 'node:path'
+import { basename, dirname, extname, join } from 'node:path'
+import { compareMigrations } from '../../lib/archive/order.ts'
+import { Failure } from '../command.ts'
 
 /** SQL files of the gateway's own examples end in this. */
 const EXTENSION = '.pssql'
@@ -20,17 +22,28 @@ export function nameProblem(name: string): string | undefined {
 }
 
 /**
- * Returns the next migration: the number after the last one, with as many digits and the same
- * extension.
- * @param existing names of the migrations in order
+ * Returns the next migration: in the folder of the last one, with the number after its number, as many
+ * digits, the same text around them (`V2__a` is followed by `V3__b`) and the same extension.
+ * @param existing paths of the migrations in order
+ * @throws {Failure} if one of them would run after it
  */
 export function migrationFile(existing: string[], name: string): NewFile {
-  const numbered = existing.filter((file) => /^\D*\d/.test(file))
-  const last = numbered.at(-1)
-  const digits = /\d+/.exec(last ?? '')?.[0] ?? '000'
+  const numbered = existing.filter((file) => /\d/.test(file))
+  const last = numbered.at(-1) ?? ''
+  const folder = dirname(last)
+  const [, prefix = '', digits = '000', separator = ''] =
+    /^(\D*)(\d+)(_*)/.exec(basename(last)) ?? []
   const number = String(BigInt(digits) + 1n).padStart(digits.length, '0')
+  const file = `${prefix}${number}${separator || '_'}${name}${extname(last) || EXTENSION}`
+  const path = join(folder, file)
+  const after = existing.at(-1)
+  if (after !== undefined && compareMigrations(path, after) < 0) {
+    throw new Failure(
+      `Nothing is written: ${after} would run after ${path}. Write a file with a name that follows it`,
+    )
+  }
   return {
-    path: `migrations/${number}_${name}${extname(last ?? '') || EXTENSION}`,
+    path: `migrations/${path}`,
     text: `-- ${name.replaceAll('_', ' ')}: runs once in each database; do not edit it once it has run somewhere\n`,
   }
 }

@@ -1,6 +1,7 @@
-import { mkdir, readFile, stat } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Writable } from 'node:stream'
+import { makeFolder } from '../make-folder.ts'
 import { writeWholeFile } from '../whole-file.ts'
 
 /**
@@ -14,7 +15,7 @@ export async function writeChanged(path: string, content: Buffer): Promise<boole
   // A device may have no end.
   const old = at?.isFile() ? await readFile(path).catch(() => undefined) : undefined
   if (old?.equals(content)) return false
-  await mkdir(dirname(path), { recursive: true })
+  await makeFolder(dirname(path))
   const write = async (to: Writable) => void to.write(content)
   await writeWholeFile(path, write, at ? at.mode & 0o777 : 0o666)
   return true

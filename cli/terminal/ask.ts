@@ -1,5 +1,6 @@
 import { Failure, UsageError } from '../command.ts'
 import type { Io } from '../io.ts'
+import { printable } from './style.ts'
 
 /**
  * Asks a person for a text.
@@ -13,7 +14,7 @@ export async function askText(
 ): Promise<string> {
   const { text } = await import('@clack/prompts')
   const answer = await text({
-    message,
+    message: printable(message),
     initialValue: initial,
     validate: (value) => check(value ?? ''),
   })
@@ -27,7 +28,7 @@ export async function askText(
  */
 async function askYes(message: string): Promise<boolean> {
   const { confirm } = await import('@clack/prompts')
-  const answer = await confirm({ message, initialValue: false })
+  const answer = await confirm({ message: printable(message), initialValue: false })
   if (typeof answer !== 'boolean') throw new Failure('Cancelled')
   return answer
 }

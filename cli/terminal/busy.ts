@@ -1,4 +1,5 @@
 import type { Io } from '../io.ts'
+import { canRedraw } from './redraw.ts'
 import { printable } from './style.ts'
 
 /**
@@ -10,7 +11,7 @@ export async function busy<T>(
   io: Io | undefined,
   work: () => Promise<T>,
 ): Promise<T> {
-  if (!io?.isTerminal) return work()
+  if (!io || !canRedraw(io)) return work()
   io.out(`${printable(what)} …`)
   try {
     return await work()

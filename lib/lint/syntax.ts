@@ -12,6 +12,8 @@ import type { Found } from './finding.ts'
 const CERTAIN =
   /^(?:syntax error|missing|unterminated|mismatched|unexpected|end label|label |duplicate declaration)/
 
+const MAX_MESSAGE = 300
+
 const ADVICE = "Correct it; PostgreSQL's parser reads no further"
 
 /** Returns the syntax error of a file; undefined if it parses. The parser must be loaded. */
@@ -27,7 +29,7 @@ export function syntaxErrorIn(file: SchemaFile): Found | undefined {
       const { refusal, offset } = psql
       return { rule: 'refused', offset, message: refusal.split('. ')[0]!, advice: refusal }
     }
-    const { message } = error as Error
+    const message = messageOf(error)
     return { rule: 'syntax', message, advice: ADVICE, isExact: true, offset: offsetOf(error, text) }
   }
 }
@@ -58,11 +60,17 @@ function sqlErrorIn(body: string, start: number): Found | undefined {
     parseSync(body)
     return undefined
   } catch (error) {
-    const { message } = error as Error
+    const message = messageOf(error)
     const isExact = start >= 0
     const offset = isExact ? start + offsetOf(error, body) : 0
     return { rule: 'syntax', message, advice: ADVICE, offset, isExact }
   }
+}
+
+/** The parser's message repeats a word of any length. */
+function messageOf(error: unknown): string {
+  const { message } = error as Error
+  return message.length > MAX_MESSAGE ? `${message.slice(0, MAX_MESSAGE)}…` : message
 }
 
 /** The parser gives no place in PL/pgSQL: it is the token that it names, where that occurs once. */
@@ -77,7 +85,7 @@ function plpgsqlErrorIn(text: string, body: string, start: number): Found | unde
     const at = token === undefined ? -1 : body.indexOf(token)
     const isExact = start >= 0 && at >= 0 && body.indexOf(token!, at + 1) < 0
     const offset = isExact ? start + at : Math.max(start, 0)
-    return { rule: 'syntax', message, advice: ADVICE, offset, isExact }
+    return { rule: 'syntax', message: messageOf(error), advice: ADVICE, offset, isExact }
   }
 }
 

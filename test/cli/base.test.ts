@@ -11,7 +11,9 @@ import { commandAgain } from '../../cli/fleet/again.ts'
 import { send } from '../../cli/gateway/client.ts'
 import { readTarget } from '../../cli/gateway/target.ts'
 import { hasColor, processIo } from '../../cli/io.ts'
+import { makeFolder } from '../../cli/make-folder.ts'
 import { writeNew } from '../../cli/schema/folder.ts'
+import { migrationFile } from '../../cli/schema/new-files.ts'
 import packageJson from '../../package.json' with { type: 'json' }
 import { cli, cliOutput } from '../helpers/cli.ts'
 import { temporaryFolder } from '../helpers/process.ts'
@@ -60,6 +62,7 @@ describe('what was typed', () => {
     [['--json', '--json'], '--json is given twice'],
     [['--no-url'], 'Unknown flag: --no-url'],
     [['a', 'b'], 'Unexpected argument: b'],
+    [[''], 'The name is empty'],
   ])('%j is refused', (typed, message) => {
     expect(() => normalise(typed, args)).toThrow(new UsageError(message))
   })
@@ -75,6 +78,13 @@ describe('the exit code', () => {
     [['new', 'function', 'No'], 2, 'A name has lower-case letters'],
     [['completion', 'tcsh'], 2, 'Unknown shell: tcsh; it is one of bash, zsh, fish'],
     [['register', '--platform', 'p', '--url', 'localhost'], 2, 'must begin with http://'],
+    [['status', '--platform', 'p', '--url', 'http://x:99999'], 2, 'The URL of the gateway is none'],
+    [
+      ['status', '--platform', 'p', '--url', 'http://x/\u001b[m'],
+      2,
+      'The URL of the gateway is none',
+    ],
+    [['register', '', '--platform', 'p'], 2, 'The folder is empty'],
     [['status', '--platform', 'p', '--url', 'http://u:pw@x'], 2, 'has neither a user, a password'],
     [['status', '--platform', 'p', '--url', 'http://x?a=b'], 2, 'has neither a user, a password'],
     [
@@ -148,10 +158,17 @@ describe('the target', () => {
     ['[]', /must be a JSON object/],
     ['{"plaform":"x"}', /unknown member "plaform" \(is platform meant\?\)/],
     ['{"url":5}', /url must be a text/],
+    ['{"tenant":""}', /tenant is empty; leave it out/],
   ])('is refused in a gateway.json of %s', async (text, message) => {
     const folder = await temporaryFolder()
     await writeFile(join(folder, 'gateway.json'), text)
     expect(() => read({}, {}, folder)).toThrow(message)
+  })
+
+  test('is read in a gateway.json that begins with a byte order mark', async () => {
+    const folder = await temporaryFolder()
+    await writeFile(join(folder, 'gateway.json'), '\ufeff{"platform":"p"}\r\n')
+    expect(read({}, {}, folder)).toMatchObject({ platform: 'p' })
   })
 
   test('a token of the environment goes to no other machine that a gateway.json names', async () => {
@@ -203,6 +220,9 @@ test('the command that does what is left can be pasted into a shell', () => {
   expect(commandAgain(['migrate', 'my shop'], { label, all: true })).toBe(
     "database-gateway migrate 'my shop' --label 'plan:$pro,name:o'\\''neill' --all",
   )
+  expect(commandAgain(['migrate', '-old'], { skip: '-a b' })).toBe(
+    "database-gateway migrate ./-old '--skip=-a b'",
+  )
 })
 
 describe('files', () => {
@@ -241,6 +261,42 @@ Next
     expect(await add('migration', 'more')).toBe('postgresql/migrations/0100_more.sql\n')
     expect(await add('function', 'greet')).toBe('postgresql/functions/greet.pssql\n')
     expect(await cli(['new', 'function', 'greet'], { folder })).toMatchObject({ code: 1 })
+  })
+
+  test.each([
+    [['V1__init.sql', 'V2__b.sql'], 'V3__next.sql'],
+    [['r2/09_a.sql'], 'r2/10_next.sql'],
+    [['20240102030405_a.sql'], '20240102030406_next.sql'],
+    [['9_a', '10_b'], '11_next.pssql'],
+    [['init.sql'], undefined],
+    [['001_a.sql', 'R__views.sql'], undefined],
+    [['1_a.sql', 'V1__b.sql', 'z/a.sql'], undefined],
+  ])('behind %j the next migration is %s', (existing, next) => {
+    const make = () => migrationFile(existing, 'next').path
+    if (next !== undefined) return expect(make()).toBe(`migrations/${next}`)
+    expect(make).toThrow(`${existing.at(-1)} would run after`)
+  })
+
+  test('init names a platform after the folder, however long its name is', async () => {
+    const folder = join(await temporaryFolder(), 'a'.repeat(80))
+    await mkdir(folder)
+    await cliOutput(['init'], { folder })
+    expect(JSON.parse(await readFile(join(folder, 'gateway.json'), 'utf8'))).toEqual({
+      platform: 'a'.repeat(58),
+    })
+    expect(await cliOutput(['init', '--', '-x'], { folder })).toContain('cd ./-x\n')
+  })
+
+  test('a folder that takes no other is told', async () => {
+    await expect(makeFolder('/proc/nothing/more')).rejects.toThrow('ENOENT')
+    const folder = await temporaryFolder()
+    await Promise.all(['a/b/c', 'a/b/d', 'a'].map((path) => makeFolder(join(folder, path))))
+    expect((await readdir(folder, { recursive: true })).sort()).toEqual([
+      'a',
+      'a/b',
+      'a/b/c',
+      'a/b/d',
+    ])
   })
 })
 

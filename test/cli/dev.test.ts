@@ -2,6 +2,8 @@ import { cp, mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import { expect, test } from 'vitest'
+import { DeployOnSave } from '../../cli/dev/deploy-on-save.ts'
+import { processIo } from '../../cli/io.ts'
 import { type CliOptions, cli, cliOutput, type RunningCli, startCli } from '../helpers/cli.ts'
 import { newSchema } from '../helpers/cli-schema.ts'
 import { startOneGateway } from '../helpers/for-file.ts'
@@ -97,6 +99,8 @@ test('dev deploys on save, shows errors in place, and writes the types anew', as
   // A migration that `new migration` has made waits for its first statement, and runs then.
   const path = (await schema.output('new', 'migration', 'due')).trim()
   await dev.said('Waiting until 002_due.pssql has a statement')
+  await schema.write('migrations/002_due.pssql', '/* of /* notes */\n-- later */ -- /*\n;')
+  await dev.said('Waiting until 002_due.pssql has a statement')
   await schema.write('migrations/002_due.pssql', 'alter table notes add due date;')
   await dev.said('migrations/002_due.pssql: 1 migration')
   expect(path).toBe('postgresql/migrations/002_due.pssql')
@@ -108,6 +112,22 @@ test('dev deploys on save, shows errors in place, and writes the types anew', as
 
   dev.terminate()
   expect(await dev.ended).toMatchObject({ code: 0 })
+})
+
+test('a deploy that no gateway has taken is tried again when a file is saved as it was', async () => {
+  const schema = await newSchema(gateway.url)
+  const said: string[] = []
+  const io = { ...processIo(), hasColor: false, err: (text: string) => said.push(text) }
+  const target = { url: 'http://127.0.0.1:1', platform: 'p', tenant: undefined, token: undefined }
+  const { folder } = schema
+  const deployment = { target, platform: 'p', folder, args: {}, onDeployed: async () => {} }
+  const deploys = new DeployOnSave(deployment, io)
+  await deploys.deploy()
+  await deploys.deploy()
+  expect(said).toEqual([
+    expect.stringContaining('No gateway answers'),
+    expect.stringContaining('No gateway answers'),
+  ])
 })
 
 test('dev wants a yes before it deploys to another machine', async () => {

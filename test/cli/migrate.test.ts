@@ -129,4 +129,10 @@ test('a drawing fits the terminal, and lists failures below the bar', () => {
     ...[0, 1, 2, 3, 4].map((i) => `✗ shop_${i}  ${'x'.repeat(29)}…`),
     '  and 2 more failures',
   ])
+  const note = 'stopping: what has begun is finished; Ctrl-C again leaves'
+  for (const columns of [80, 60, 20, 5, 3]) {
+    const lines = drawFleet(fleet, note, styles(false), columns)
+    expect(lines).toHaveLength(9)
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(columns)
+  }
 })
