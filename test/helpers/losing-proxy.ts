@@ -1,5 +1,5 @@
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:http'
+import type { AddressInfo, Server } from 'node:net'
 
 /** A proxy that loses answers after the gateway has given them. */
 export interface LosingProxy extends AsyncDisposable {

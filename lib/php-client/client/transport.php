@@ -151,8 +151,9 @@ final class Transport
             $this->isCut = $isCut;
             return;
         }
-        while (is_string($line = fgets($stream)) && preg_match('/^[0-9a-f]+\s*$/iD', $line)) {
-            $length = (int) hexdec(trim($line));
+        // A proxy may write an extension behind the size (RFC 9112, 7.1.1).
+        while (is_string($line = fgets($stream)) && preg_match('/^([0-9a-f]+)\s*(;.*)?\n$/iD', $line, $size)) {
+            $length = (int) hexdec($size[1]);
             if ($length === 0) {
                 $this->isCut = false;
                 return;

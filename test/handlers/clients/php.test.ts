@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { answering } from '../../helpers/answering.ts'
+import { answering, answeringRaw } from '../../helpers/answering.ts'
 import { startTestGateway, type TestGateway, uniqueName } from '../../helpers/gateway.ts'
 import { losing } from '../../helpers/losing-proxy.ts'
 import { clinicFiles, ODD_NAMES, pack } from '../../helpers/platforms.ts'
@@ -269,6 +269,65 @@ describe.skipIf(!hasPhp)('the client of PHP', () => {
         $failure($stream)->status,
       ];`),
     ).toEqual(['pool_exhausted', 302, 302])
+  })
+
+  test('a stream that is cut does not pass for a whole one', async () => {
+    const [row, other] = ['{"a":1}\n', '{"a":2}\n']
+    const error = '{"error":"query_failed","message":"Cut","sqlstate":"22012"}\n'
+    const chunk = (text: string, more = '') => `${text.length.toString(16)}${more}\r\n${text}\r\n`
+    const chunked = 'Transfer-Encoding: Chunked\r\n\r\n'
+    const rows = chunk(row) + chunk(other)
+    const both = row.length + other.length
+    const answers = {
+      '/whole': `${chunked}${rows}0\r\n\r\n`,
+      '/extended': `${chunked}${chunk(row, ';a="b"')}${chunk(other)}0\r\n\r\n`,
+      '/long': `Content-Length: ${both}\r\n\r\n${row}${other}`,
+      '/between': `${chunked}${rows}`,
+      '/in-size': `${chunked}${rows}8`,
+      '/behind-size': `${chunked}${rows}8\r\n`,
+      '/in-chunk': `${chunked}${rows}8\r\n{"a"`,
+      '/behind-chunk': `${chunked}${rows}8\r\n${row}`,
+      '/short': `Content-Length: ${both + 1}\r\n\r\n${row}${other}`,
+      '/error': `${chunked}${rows}${chunk(error)}`,
+    }
+    await using server = await answeringRaw((path) => {
+      const answer = answers[path.replace(/\/call$/, '') as keyof typeof answers]
+      return `HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n${answer}`
+    })
+    const all = Object.keys(answers).map((path) => `'${path}'`)
+    const results = await run(`$results = [];
+      foreach ([${all}] as $path) {
+        $rows = 0;
+        try {
+          foreach ($connect(null, null, '${server.url}' . $path)->connection->stream('ping') as $row) $rows++;
+          $results[$path] = $rows;
+        } catch (GatewayError $e) {
+          $results[$path] = "$rows, $e->error";
+        }
+      }
+      return $results;`)
+    expect(results).toEqual({
+      '/whole': 2,
+      '/extended': 2,
+      '/long': 2,
+      '/between': '2, no_answer',
+      '/in-size': '2, no_answer',
+      '/behind-size': '2, no_answer',
+      '/in-chunk': '2, no_answer',
+      '/behind-chunk': '3, no_answer',
+      '/short': '2, no_answer',
+      '/error': '2, query_failed',
+    })
+  })
+
+  test('an answer that is cut is none, by curl and by streams', async () => {
+    await using server = await answeringRaw(
+      () => 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\na\r\n{"rows":[]}\r\n',
+    )
+    expect(
+      await run(`$there = $connect(null, new Options(attempts: 1), '${server.url}');
+      return [$failure(fn () => $there->ping())->status];`),
+    ).toEqual([0])
   })
 })
 
