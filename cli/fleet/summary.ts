@@ -61,7 +61,7 @@ function describeError(end: Line, again: string, style: Styles): string {
       `Not started: ${printable(someOf(left, MAX_NAMES))}`,
     )
   }
-  const next = adviceFor(end, again, failed.length === 0)
+  const next = adviceFor(end, again)
   return [...lines, '', bold('Next'), ...next.map((line) => `  ${printable(line)}`)].join('\n')
 }
 
@@ -92,7 +92,8 @@ function describeGroup(group: Line[], style: Styles): string[] {
 }
 
 /** What to do about an error, by its code. */
-function adviceFor({ error, results }: Line, again: string, isUntouched: boolean): string[] {
+function adviceFor(end: Line, again: string): string[] {
+  const { error, results, failed = [], databases_updated: done = [] } = end
   if (error === 'data_loss') {
     return [
       `${again} --allow data_loss`,
@@ -106,9 +107,17 @@ function adviceFor({ error, results }: Line, again: string, isUntouched: boolean
       `${again} --repair`,
     ]
   }
-  if (results !== undefined && isUntouched) return [`${again} --only-failed`]
+  if (results !== undefined && failed.length === 0) return [`${again} --only-failed`]
   if (String(error).endsWith('_failed') && error !== 'connection_failed') {
-    return ['Mend the file. The databases that failed are as they were before. Then:', again]
+    const mend = ['Mend the file. The databases that failed are as they were before. Then:', again]
+    const isOfMigration = failed.some(({ file }: Line) => String(file).startsWith('migrations/'))
+    // Those that are done have run it as it was, and would refuse an edited one.
+    if (!isOfMigration || done.length === 0) return mend
+    return [
+      ...mend,
+      'or, if the migration is another one now than where it has run:',
+      `${again} --repair`,
+    ]
   }
   return [again]
 }

@@ -61,6 +61,8 @@ Not started: shop_west
 Next
   Mend the file. The databases that failed are as they were before. Then:
   database-gateway migrate --on-error stop
+  or, if the migration is another one now than where it has run:
+  database-gateway migrate --on-error stop --repair
 `,
     )
     await gateway.query(`${schema.platform}_east`, 'alter table notes drop due')
