@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { cliOutput } from '../helpers/cli.ts'
 import { findTools } from '../helpers/dumps.ts'
 import {
   type Answer,
@@ -81,7 +82,14 @@ test('logical replication is refused where the servers do not permit it', async 
   expect(await move('eu1', { ...tenant, how: 'copy' })).toMatchObject({ status: 400 })
 })
 
+const tenants = (...args: string[]) => {
+  const env = { GATEWAY_URL: gateway.url, GATEWAY_PLATFORM: platform }
+  return cliOutput(['tenants', ...args], { env })
+}
+
 test('a plan evens the servers out, and moves nothing', async () => {
+  const table = await tenants('rebalance', '--by', 'databases')
+  expect(table).toMatch(new RegExp(`^database +from +to +size\\n${name} +main +eu1 +\\d+ MB\\n$`))
   const { body } = await gateway.post('/admin/rebalance', { by: 'databases' })
   expect(body).toMatchObject({ status: 'dry_run', count: 1, servers_away: [] })
   expect(body.moves).toMatchObject([{ database: name, from: 'main', to: 'eu1' }])
@@ -168,6 +176,15 @@ describe.runIf(hasTools)('a tenant that is moved to another server', () => {
     expect(await eu1.databases()).not.toContain(`${platform}_west`)
     const { catalog } = gateway.gateway
     expect(await catalog.use((sql) => sql`select from _db_gateway_moves`)).toHaveLength(0)
+  })
+
+  test('is moved, and dropped where it was, by the command line', async () => {
+    const west = `${platform}_west`
+    const moved = await tenants('move', 'west', '--to', 'eu1', '--how', 'dump')
+    expect(moved).toMatch(new RegExp(`^✓ ${west} is moved from main to eu1; its calls waited \\d`))
+    expect(await eu1.databases()).toContain(west)
+    const drop = ['drop', 'west', '--server', 'main', '--confirm', west, '--no-dump']
+    expect(await tenants(...drop)).toContain('is dropped, without a dump')
   })
 
   test('may be the main database', async () => {

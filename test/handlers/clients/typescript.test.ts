@@ -336,6 +336,8 @@ test('a tenant of a schema is named by its uuid', async () => {
     tenant: 'aa-bb',
   })
   expect(await shop.who()).toEqual([{ who: `${platform}_shop_aa_bb` }])
+  const { body: api } = await gateway.get(`/openapi.json?${query}`)
+  expect(Object.keys(api.paths)).toContain('/call#who')
   const both = await gateway.get(`/types.ts?${query}&schema_name=shop`)
   expect(both.body.message).toContain('schema and schema_name')
 })
