@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { EXIT } from './command.ts'
-import { processIo } from './io.ts'
+import { type Io, processIo } from './io.ts'
 import { runCli } from './run.ts'
 
 // A reader that has enough (`… | head`) is no failure, unless `exitCode` says that it is. EIO is that
@@ -21,4 +21,14 @@ process.stderr.on('error', (error) => {
   if (!isGone(error)) throw error
 })
 // The process ends by itself: `start` has a gateway that goes on.
-process.exitCode = await runCli(process.argv.slice(2), processIo())
+process.exitCode = await runCli(process.argv.slice(2), ioOfProcess())
+
+function ioOfProcess(): Io {
+  try {
+    return processIo()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).syscall !== 'uv_cwd') throw error
+    process.stderr.write('The working folder is gone: change into one that is there\n')
+    process.exit(EXIT.failed)
+  }
+}

@@ -1,5 +1,6 @@
 import { stripVTControlCharacters } from 'node:util'
 import { type ArgsDef, type CommandDef, parseArgs, renderUsage } from 'citty'
+import { ConfigError } from '../lib/config/setting.ts'
 import packageJson from '../package.json' with { type: 'json' }
 import { isPositional, normalise, suggestion } from './args.ts'
 import {
@@ -69,7 +70,7 @@ export async function runCli(typed: string[], io: Io): Promise<ExitCode> {
 function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   // A file or the disk: "ENOSPC: no space left on device, write".
-  const isOfSystem = error instanceof Failure || 'syscall' in error
+  const isOfSystem = error instanceof Failure || error instanceof ConfigError || 'syscall' in error
   return isOfSystem ? error.message : (error.stack ?? error.message)
 }
 

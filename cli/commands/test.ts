@@ -14,7 +14,7 @@ import { agree } from '../terminal/ask.ts'
 import { busy } from '../terminal/busy.ts'
 import { canRedraw } from '../terminal/redraw.ts'
 import { showWarnings, writeJson } from '../terminal/show.ts'
-import { styles } from '../terminal/style.ts'
+import { printable, styles } from '../terminal/style.ts'
 import { describeResult, describeSuite, jsonOf } from '../test/show.ts'
 import { tapOf } from '../test/tap.ts'
 
@@ -86,7 +86,7 @@ export default command({
       stopping.abort()
     }
     const release = [io.onInterrupt, io.onTerminate].map((on) => on(stop))
-    if (place) io.err(`${style.dim(`PostgreSQL of ${place.name}`)}\n`)
+    if (place) io.err(`${style.dim(printable(`PostgreSQL of ${place.name}`))}\n`)
     let number = 0
     if (args.tap) io.out(`TAP version 14\n1..${tests.length}\n`)
     const { runSuite } = await import('../../lib/sql-tests/suite.ts')

@@ -57,7 +57,7 @@ function hasCause(body: Body): boolean {
 
 function headline({ error, message, database }: Body, { bold, red }: Styles): string {
   const where = textOf(database)
-  const text = printable(String(message))
+  const text = printable(brief(String(message)))
   const isSaid = where === undefined || text.includes(where)
   return `${red(bold(printable(String(error))))}: ${text}${isSaid ? '' : ` (${printable(where)})`}`
 }
@@ -78,7 +78,14 @@ function causeOf({ cause }: Body): string | undefined {
 
 /** Returns PostgreSQL's message in a cause, without the detail and the hint that follow it. */
 export function firstCause(cause: string): string {
-  return cause.split(' | ')[0]!
+  return brief(cause.split(' | ')[0]!)
+}
+
+const LONGEST = 1000
+
+/** Returns a message without most of a word of any length that it repeats. */
+export function brief(message: string): string {
+  return message.length > LONGEST ? `${message.slice(0, LONGEST)}…` : message
 }
 
 function textOf(value: unknown): string | undefined {

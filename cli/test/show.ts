@@ -1,6 +1,6 @@
 import type { TestResult } from '../../lib/sql-tests/run-test.ts'
 import type { SuiteResult } from '../../lib/sql-tests/suite.ts'
-import { describePlace } from '../terminal/failure.ts'
+import { brief, describePlace } from '../terminal/failure.ts'
 import { printable, type Styles } from '../terminal/style.ts'
 import { count, duration } from '../terminal/words.ts'
 
@@ -14,7 +14,12 @@ export function describeResult(
   const head = `${failure ? red('✗') : green('✓')} ${bold(printable(path))} ${dim(`(${duration(ms)}${assertions})`)}`
   if (!failure) return head
   const { message, detail, hint, ...place } = failure
-  const lines = [head, ...message.split('\n').map((line) => `  ${red(printable(line))}`)]
+  const lines = [
+    head,
+    ...brief(message)
+      .split('\n')
+      .map((line) => `  ${red(printable(line))}`),
+  ]
   if (place.line !== undefined) lines.push(...describePlace({ ...place }, style))
   if (detail) lines.push(`  ${dim('detail:')} ${printable(detail)}`)
   if (hint) lines.push(`  ${dim('hint:')} ${printable(hint)}`)

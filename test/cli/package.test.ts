@@ -61,6 +61,12 @@ test(
       expect(await response.text()).toContain(text)
     }
     await expect(cli('revert', 'x')).rejects.toMatchObject({ code: 2 })
+    const gone = join(packed, 'gone')
+    const inGone = `mkdir '${gone}' && cd '${gone}' && rmdir '${gone}' && '${bin}' status`
+    await expect(run('sh', ['-c', inGone], { env: own })).rejects.toMatchObject({
+      code: 1,
+      stderr: 'The working folder is gone: change into one that is there\n',
+    })
     gateway.kill('SIGTERM')
     expect(await gateway.exit).toEqual({ code: 0, signal: null })
     // Both threads ran: one splits files, the other judges functions.

@@ -39,6 +39,17 @@ describe('register', () => {
     |             ^
 `,
     )
+    await write(
+      'migrations/002_due.pssql',
+      `select '${'a'.repeat(1000)}', nope, '${'b'.repeat(1000)}';`,
+    )
+    const long = (await cli(['register'], { folder, env })).err.split('\n').slice(2)
+    expect(long).toEqual([
+      `  1 | …${'a'.repeat(197)}', nope, '${'b'.repeat(193)}…`,
+      `    |  ${' '.repeat(200)}^`,
+      '',
+    ])
+    await write('migrations/002_due.pssql', '\n\nalter table notes add due dat')
     const asJson = await cli(['register', '--json'], { folder, env })
     expect(JSON.parse(asJson.out)).toMatchObject({ error: 'migration_failed', line: 3 })
   })

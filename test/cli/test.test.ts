@@ -192,6 +192,15 @@ test('a test that is ended from outside leaves nothing behind', async () => {
   await eventually('nothing is left', async () => (await leftOvers()) === 0)
 })
 
+test('settings that do not parse are one line', async () => {
+  const { folder } = await schemaWith({})
+  const result = await cli(['test', '--database-url', 'http://x'], { folder: folder! })
+  expect(result).toMatchObject({
+    code: 1,
+    err: expect.stringMatching(/^DATABASE_URL: is not .*\n$/),
+  })
+})
+
 test('a server of another machine is no place for tests unless it was meant for them', async () => {
   const { folder } = await schemaWith({})
   const url = 'postgres://owner:hidden@db.invalid/prod'
