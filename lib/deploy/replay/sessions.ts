@@ -4,7 +4,7 @@ const known = new WeakMap<Connection, SessionNotes>()
 
 /** What replays know of a session that they have used. */
 export class SessionNotes {
-  /** Whether the session has the prepared statement of PREPARE_STATE. */
+  /** Whether the session has the statements that its first replay prepares. */
   isPrepared = false
   /** Whether the database gives new sessions other settings than it gave this one. */
   isOutdated = false

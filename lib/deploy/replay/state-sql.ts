@@ -19,9 +19,12 @@ const own = (column = 'x.oid') => `${column} >= ${FIRST_NORMAL_OID}`
 
 const isNotLedger = (schema: string) => `${schema} <> '_db_gateway'::regnamespace`
 
-/** REFRESH and CLUSTER make new relations in pg_toast (99). */
+/**
+ * REFRESH and CLUSTER make new relations in pg_toast (99). NOT IN is looked up in a hash table, where
+ * `<> all (array(…))` compares each row with all of them.
+ */
 const isNoToast = (relation: string) =>
-  `${relation} <> all (array(select t.oid from pg_class t where t.relnamespace = 99))`
+  `${relation} not in (select t.oid from pg_class t where ${own('t.oid')} and t.relnamespace = 99)`
 
 const SOURCES: Source[] = [
   {
@@ -41,7 +44,7 @@ const SOURCES: Source[] = [
       number: 7,
       version: "'0'::xid",
       where: `(x.typtype in ('e', 'd', 'r')
-        or x.typrelid = any (array(select c.oid from pg_class c where c.relkind = 'c')))
+        or x.typrelid = any (array(select c.oid from pg_class c where ${own('c.oid')} and c.relkind = 'c')))
         and ${isNotLedger('x.typnamespace')}`,
     },
   },
@@ -69,7 +72,7 @@ const SOURCES: Source[] = [
     version: {
       number: 16,
       key: 'x.attrelid',
-      where: `x.attrelid = any (array(select c.oid from pg_class c where c.relkind = 'c'))`,
+      where: `x.attrelid = any (array(select c.oid from pg_class c where ${own('c.oid')} and c.relkind = 'c'))`,
     },
   },
   {
