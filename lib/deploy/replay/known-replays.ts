@@ -18,6 +18,8 @@ export interface Replay {
    * hand beside it, which `print` has and `content` need not have.
    */
   isProven: boolean
+  /** Settles, without an error, when the replay that compares the print has ended. */
+  proving?: Promise<unknown> | undefined
 }
 
 /** Limit of the cache, in characters; most are those of function bodies. */

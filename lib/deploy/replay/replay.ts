@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { answers, send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteLiteral } from '../../postgres/quote.ts'
@@ -45,6 +46,9 @@ interface Before extends StateBefore {
   was_deployed: boolean
 }
 
+/** Time that a replay waits for the one that compares the print, in milliseconds. */
+const PATIENCE_MS = 100
+
 /** Name of the statement that a session's first replay prepares; the order of a gateway stays. */
 const STANDING_STATEMENT = '_db_gateway_standing'
 
@@ -73,7 +77,7 @@ export async function replay(sql: Sql, request: ReplayRequest): Promise<DeployRe
   const [isLocked, before] = await Promise.all([tryDeployLock(sql), sendBefore(sql, request)])
   const known = isLocked ? await findKnown(request, before) : undefined
   if (known) request.onOpen?.()
-  const result = known && (await run(sql, known, request, before))
+  const result = known && (await runOnce(known, () => run(sql, known, request, before)))
   if (!result) await sql.unsafe(`rollback; ${isLocked ? `select ${UNLOCK_DEPLOY}` : ''}`)
   return result
 }
@@ -123,6 +127,25 @@ async function findKnown(
   const known = state === undefined ? undefined : findReplay(scope, state)
   if (!known || archive_checksum === null) return undefined
   return (await standingTo(archive_checksum)) === 'not' ? known : undefined
+}
+
+/**
+ * Runs a replay. While one compares the print, others wait a moment: once it is proven, they need not
+ * compare it as well. The wait is short, since the other database may have more rows, or be locked.
+ */
+async function runOnce<T>(known: Replay, work: () => Promise<T>): Promise<T> {
+  if (!known.isProven && known.proving) {
+    await Promise.race([known.proving, sleep(PATIENCE_MS, undefined, { ref: false })])
+  }
+  const running = work()
+  if (known.isProven || known.proving) return running
+  const proving = running.catch(() => {})
+  known.proving = proving
+  try {
+    return await running
+  } finally {
+    if (known.proving === proving) known.proving = undefined
+  }
 }
 
 async function run(
