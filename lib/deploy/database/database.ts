@@ -22,6 +22,7 @@ import { isLeftOver } from '../ledger/left-over.ts'
 import type { DeployParts } from '../parts.ts'
 import { isReserved } from '../templates/names.ts'
 import { checkAdoptable, readUnclaimed } from './adoption.ts'
+import { logCopiedSequences } from './copied-sequences.ts'
 import { handOver } from './handover.ts'
 import { placed } from './placed.ts'
 
@@ -89,7 +90,12 @@ export async function ensureDatabase<T>(
       if (!exists) onDatabase('created')
       let isKept = exists
       try {
-        const role = copied ? copied.role : await handOver(parts, admin, owner)
+        // A base template of the operator's may have sequences; nobody uses the new database yet.
+        const isCopy = !exists && parts.config.baseTemplate !== 'template0'
+        const also = (sql: Sql) => logCopiedSequences(sql, parts.roles.roleOf(owner.platform))
+        const role = copied
+          ? copied.role
+          : await handOver(parts, admin, owner, isCopy ? also : undefined)
         const result = copied ? copied.result : await prepare(!exists)
         if (keep && !entry) {
           await addEntry(admin, owner, role, about)

@@ -10,7 +10,9 @@ import type { Tenant } from '../../tenancy/catalog/tenant-rows.ts'
 import type { Labels } from '../../tenancy/labels.ts'
 import { databaseName, type Owner } from '../../tenancy/names.ts'
 import { describeOwner, ownerFields } from '../../tenancy/owner-identity.ts'
+import { logCopiedSequences } from '../database/copied-sequences.ts'
 import { dropDatabase, lockDatabase, nameConflict } from '../database/database.ts'
+import { asGateway } from '../database/handover.ts'
 import { copyDeployments } from '../deployments/move.ts'
 import { copyLeft } from '../fleet/left.ts'
 import type { DeployParts } from '../parts.ts'
@@ -62,6 +64,9 @@ export function cloneTenant(
     await lockDatabase(admin, copy)
     try {
       const cloned = await copyHeld(parts, times, admin, tenant, copy, request.isHeld)
+      await asGateway(parts, copy, (sql) =>
+        inTransaction(sql, () => logCopiedSequences(sql, tenant.role)),
+      )
       await publish(parts, admin, tenant, copy, request)
       await onMain(parts, (sql) => copyLeft(sql, tenant.database, database))
       parts.forgetFunctions(database)

@@ -3,6 +3,7 @@ import { GatewayError } from '../../errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteIdentifier } from '../../postgres/quote.ts'
 import type { Owner } from '../../tenancy/names.ts'
+import { logCopiedSequences } from '../database/copied-sequences.ts'
 import { createDatabase, dropDatabase, withDatabaseLock } from '../database/database.ts'
 import { asGateway, handOver } from '../database/handover.ts'
 import { leaseForDeploy } from '../database/role-lease.ts'
@@ -147,7 +148,9 @@ async function runFiles(
   const { baseTemplate, databaseCopy } = parts.config
   await createDatabase(admin, database, { baseTemplate: from ?? baseTemplate, databaseCopy })
   const owner: Owner = { platform, tenantId: null, schema: null, database }
-  await handOver(parts, admin, owner)
+  await handOver(parts, admin, owner, (sql) =>
+    logCopiedSequences(sql, parts.roles.roleOf(platform)),
+  )
   const { lease, ledgerKey } = await leaseForDeploy(parts, owner)
   try {
     if (from !== null) {

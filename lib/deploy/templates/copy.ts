@@ -7,6 +7,7 @@ import { quoteIdentifier, quoteLiteral } from '../../postgres/quote.ts'
 import { INVALID_CATALOG_NAME } from '../../postgres/sqlstates.ts'
 import { describeOwner } from '../../tenancy/catalog/catalog.ts'
 import { databaseName, type Owner } from '../../tenancy/names.ts'
+import { logCopiedSequences } from '../database/copied-sequences.ts'
 import { dropDatabase } from '../database/database.ts'
 import { handOver } from '../database/handover.ts'
 import { STANDING } from '../ledger/key.ts'
@@ -65,6 +66,7 @@ export async function copyTemplate(
     let version = ''
     const role = await handOver(parts, admin, owner, async (sql) => {
       await writeDeployment(sql, origin, started)
+      await logCopiedSequences(sql, as)
       const [row] = await sql.unsafe<{ version: string }[]>(SCHEMA_VERSION)
       version = row!.version
     })
