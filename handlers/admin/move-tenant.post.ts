@@ -9,12 +9,15 @@ import { readJsonObject } from '../../lib/http/body/body.ts'
 import { nodeOf } from '../../lib/http/request.ts'
 import { goToServerOf } from '../../lib/http/server-of.ts'
 import { parseFlag } from '../../lib/json/flag.ts'
-import { parseNumber } from '../../lib/json/number.ts'
+import { parseNumber, parseWholeNumber } from '../../lib/json/number.ts'
 import { databaseName, type Owner, textOf } from '../../lib/tenancy/names.ts'
 import { describeOwner, ownerFields } from '../../lib/tenancy/owner-identity.ts'
 import { OWNER_MEMBERS, parseNamedOwner } from '../../lib/tenancy/owners.ts'
 
-const MEMBERS = [...OWNER_MEMBERS, 'to', 'how', 'hold', 'max_wait_s', 'stop'] as const
+const MEMBERS = [...OWNER_MEMBERS, 'to', 'how', 'hold', 'max_wait_s', 'tries', 'stop'] as const
+
+/** Tries to hold calls at the end of a replication; some two minutes with the pauses between them. */
+const TRIES = 10
 
 export default defineHandler({
   meta: {
@@ -56,6 +59,7 @@ export default defineHandler({
     const isHeld = parseFlag('hold', body.hold)
     const most = main.config.poolWaitTimeoutMs / 1000
     const maxWaitS = parseNumber('max_wait_s', body.max_wait_s, [0.1, most]) ?? most
+    const tries = parseWholeNumber('tries', body.tries, [1, 1000]) ?? TRIES
     const gateway = await goToServerOf(event, asked)
     const owner = await gateway.tenants.resolve(asked)
     const database = databaseName(owner)
@@ -71,7 +75,7 @@ export default defineHandler({
         asked: { from, to: toName, how, ...(isHeld && { hold: true }) },
         work: async (note) => {
           const started = performance.now()
-          const wanted = { owner, how, isHeld, maxWaitMs: 1000 * maxWaitS, onStep }
+          const wanted = { owner, how, isHeld, maxWaitMs: 1000 * maxWaitS, tries, onStep }
           const moved = await moveBetween(main.servers, from, toName, wanted)
           const { bytes, heldMs, kept, refusal } = moved
           note({ how: moved.how, copied_bytes: bytes, held_ms: heldMs, kept })
@@ -93,7 +97,7 @@ export default defineHandler({
       })
     if (!acceptsLines(nodeOf(event).req)) return move(() => {})
     return streamLines(main.log, (write) =>
-      move((step, followed) => write({ status: 'running', step, ...followed })),
+      move((step, about) => write({ status: 'running', step, ...about })),
     )
   },
 })

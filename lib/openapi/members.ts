@@ -117,6 +117,7 @@ export const MEMBERS: Record<string, JsonSchema> = {
     minimum: 1,
   }),
   transaction: flag('All or nothing'),
+  tries: whole('How often replication tries to hold calls', { minimum: 1, maximum: 1000 }),
   uuid: text('The tenant of the schema; absent, null or main: its base database', orNull),
 }
 

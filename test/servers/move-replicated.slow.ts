@@ -1,4 +1,6 @@
+import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
 import { findTools } from '../helpers/dumps.ts'
 import { type Json, startTestGateway, type TestGateway, uniqueName } from '../helpers/gateway.ts'
 import { type AlikeServer, startAlikeServer } from '../helpers/major-servers.ts'
@@ -20,6 +22,8 @@ const FILES = {
     create materialized view totals as select count(*)::integer as n from counter;`,
   'functions/bump.pssql': `create or replace function bump(p_by text) returns integer language sql
     as $$ insert into counter (by) values (p_by) returning id $$`,
+  'functions/slow.pssql': `create or replace function slow() returns integer language sql
+    as $$ select pg_advisory_xact_lock(1); insert into counter (by) values ('slow') returning id $$`,
   'functions/total.pssql': `create or replace function total() returns integer language sql stable
     as $$ select count(*)::integer from counter $$`,
 }
@@ -99,6 +103,11 @@ function startCallers() {
 const total = async () =>
   (await gateway.call(platform, 'total', [], 'north')).body.rows?.[0]?.total as number
 
+/** A session by hand in the tenant's database. */
+const connectTo = () => postgres({ ...parseDatabaseUrl(main.uri), database: name, max: 1 })
+
+const count = (lines: Json[], step: string) => lines.filter((line) => line.step === step).length
+
 describe.runIf(hasTools)('a move by logical replication', () => {
   test('takes 300 MB while calls go on; none fails, is lost or doubled', async () => {
     await main.query(
@@ -133,6 +142,56 @@ describe.runIf(hasTools)('a move by logical replication', () => {
     expect((await move('main')).body.status).toBe('moved')
     await dropFormer('eu1')
   }, 240_000)
+
+  test('lets calls go on while a long one runs, and tries again', async () => {
+    const before = await total()
+    // A call that lasts until the gateway has tried in vain.
+    const session = connectTo()
+    await session`select pg_advisory_lock(1)`
+    const slow = gateway.call(platform, 'slow', [], 'north')
+    const stop = startCallers()
+    const response = await fetch(`${other.url}/admin/move-tenant`, {
+      method: 'POST',
+      headers: { accept: 'application/x-ndjson', 'content-type': 'application/json' },
+      body: JSON.stringify({ ...tenant, to: 'eu1', how: 'replicate' }),
+    })
+    let text = ''
+    for await (const piece of response.body!.pipeThrough(new TextDecoderStream())) {
+      text += piece
+      if (text.includes('"waiting"')) await session.end()
+    }
+    const { done, failed, longest } = await stop()
+    await session.end()
+    expect((await slow).status).toBe(200)
+    const steps = text
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Json)
+    console.log(
+      `Tried again ${count(steps, 'waiting')} times; the longest call took ${Math.round(longest)} ms`,
+    )
+    expect(steps.at(-1)).toMatchObject({ status: 'moved', how: 'replicate' })
+    expect(count(steps, 'waiting')).toBeGreaterThan(0)
+    expect(failed).toEqual([])
+    expect(await total()).toBe(before + done + 1)
+    expect(longest).toBeLessThan(3000)
+    expect(await traces()).toEqual([])
+    await dropFormer('main')
+    expect((await move('main')).body.status).toBe('moved')
+    await dropFormer('eu1')
+  }, 120_000)
+
+  test('is undone after the last try, and names the session', async () => {
+    const session = connectTo()
+    await session`select`
+    const refused = await move('eu1', { tries: 2 })
+    await session.end()
+    expect(refused).toMatchObject({ status: 409, body: { error: 'tenant_busy', tries: 2 } })
+    expect(refused.body.sessions).toHaveLength(1)
+    expect((await gateway.call(platform, 'bump', ['x'], 'north')).status).toBe(200)
+    expect(await traces()).toEqual([])
+    expect(await eu1.databases()).not.toContain(name)
+  }, 60_000)
 
   test('is undone when it is stopped', async () => {
     const moving = move('eu1')

@@ -16,6 +16,9 @@ interface Session {
   for_s: number | null
 }
 
+/** A database cannot be had alone at this moment: nothing was done to it, and later it may be. */
+export class InUse extends GatewayError {}
+
 /** Sessions that an error names. */
 const MAX_SESSIONS = 10
 
@@ -32,18 +35,18 @@ const DEPLOY_LOOK_EVERY_MS = 100
 /**
  * Resolves when the database has no sessions. Every gateway closes those that are idle when it
  * hears that calls are held.
- * @param hasSenders false if sessions that replicate do not count
- * @throws {GatewayError} tenant_busy, with the sessions, after `withinMs`
+ * @param follower session of a replication, which does not count, as those that send it do not
+ * @throws {InUse} tenant_busy, with the sessions, after `withinMs`
  */
 export async function untilNobody(
   admin: Sql,
   tenant: CatalogEntry,
   withinMs: number,
-  hasSenders = true,
+  follower: number | null = null,
 ): Promise<void> {
   const giveUpAt = performance.now() + withinMs
   for (let quiet = 0; quiet < QUIET_LOOKS; ) {
-    const sessions = await readSessions(admin, tenant.database, hasSenders)
+    const sessions = await readSessions(admin, tenant.database, follower)
     quiet = sessions.length === 0 ? quiet + 1 : 0
     if (sessions.length > 0 && performance.now() > giveUpAt) {
       throw inUse(tenant, sessions, withinMs)
@@ -58,9 +61,25 @@ export async function stillInUse(
   tenant: CatalogEntry,
   withinMs: number,
   { message, detail }: PostgresError,
-): Promise<GatewayError> {
+): Promise<InUse> {
   const sessions = await readSessions(admin, tenant.database)
   return inUse(tenant, sessions, withinMs, [message, detail].filter(Boolean).join('; '))
+}
+
+/** Returns whether a session has been in a transaction of the database for longer than `ms`. */
+export async function hasLongTransaction(
+  admin: Sql,
+  database: string,
+  ms: number,
+): Promise<boolean> {
+  const rows = await admin`
+    select from pg_stat_activity
+    where datname = ${database} and usesysid is not null
+      and backend_type is distinct from 'walsender'
+      and xact_start < clock_timestamp() - make_interval(secs => ${ms / 1000})
+    limit 1
+  `
+  return rows.length > 0
 }
 
 /**
@@ -98,7 +117,11 @@ async function isDeploying(admin: Sql, database: string): Promise<boolean> {
  * Returns the sessions of a database. A session with a role is one of a client or of an extension's
  * worker; autovacuum has none. PostgreSQL hides `backend_type` of other roles' sessions.
  */
-async function readSessions(admin: Sql, database: string, hasSenders = true): Promise<Session[]> {
+async function readSessions(
+  admin: Sql,
+  database: string,
+  follower: number | null = null,
+): Promise<Session[]> {
   return admin<Session[]>`
     select pid, usename::text as role, nullif(application_name, '') as application, state,
       round(extract(epoch from clock_timestamp()
@@ -106,19 +129,15 @@ async function readSessions(admin: Sql, database: string, hasSenders = true): Pr
     from pg_stat_activity
     where datname = ${database} and usesysid is not null
       and backend_type is distinct from 'parallel worker'
-      and (${hasSenders} or backend_type is distinct from 'walsender')
+      and (${follower}::integer is null
+        or pid <> ${follower} and backend_type is distinct from 'walsender')
     order by pid limit ${MAX_SESSIONS}
   `
 }
 
-function inUse(
-  tenant: CatalogEntry,
-  sessions: Session[],
-  withinMs: number,
-  cause?: string,
-): GatewayError {
+function inUse(tenant: CatalogEntry, sessions: Session[], withinMs: number, cause?: string): InUse {
   const { database } = tenant
-  return new GatewayError(
+  return new InUse(
     'tenant_busy',
     `${describeOwner(tenant)} is in use: sessions of ${database} have not ended within ${withinMs / 1000} s`,
     {

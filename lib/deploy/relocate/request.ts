@@ -5,7 +5,14 @@ import type { Followed } from './replicate/follow.ts'
 import type { Ending } from './tidy.ts'
 
 /** A step of a move, as its progress tells it. */
-export type MoveStep = 'preparing' | 'copying' | 'following' | 'holding' | 'comparing' | 'moved'
+export type MoveStep =
+  | 'preparing'
+  | 'copying'
+  | 'following'
+  | 'waiting'
+  | 'holding'
+  | 'comparing'
+  | 'moved'
 
 /** A request to move a tenant, or a main database, to another server. */
 export interface MoveRequest {
@@ -15,8 +22,10 @@ export interface MoveRequest {
   isHeld: boolean
   /** Milliseconds that calls wait at most where `isHeld` is false. */
   maxWaitMs: number
-  /** @param followed how far replication is */
-  onStep: (step: MoveStep, followed?: Followed) => void
+  /** How often replication tries to hold calls, where those that run last for too long. */
+  tries: number
+  /** @param about how far replication is, or how often it has tried to hold calls */
+  onStep: (step: MoveStep, about?: Followed | { tries: number }) => void
 }
 
 /** Sessions in the administrative databases of `main`, of the source and of the target, with their locks. */

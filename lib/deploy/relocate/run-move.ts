@@ -17,6 +17,7 @@ import { copyContents, readSettings } from './copy.ts'
 import type { Plan } from './how.ts'
 import { addMove, giveUp, isToStop, setMoved } from './moves-table.ts'
 import { catchUp, type Following, finishCopy, whileFollowed } from './replicate/run.ts'
+import { tryMs } from './replicate/tries.ts'
 import type { Begun, MoveRequest, Sessions } from './request.ts'
 import { copyCatalogRows } from './rows.ts'
 import type { MoveServers } from './servers.ts'
@@ -96,7 +97,7 @@ async function moveHeld(
   const { owner, isHeld } = request
   const { kept } = begun
   ends.signal.throwIfAborted()
-  const withinMs = patienceMs(source, isHeld)
+  const withinMs = following ? tryMs(source, request) : patienceMs(source, isHeld)
   const retryAfterS = isHeld
     ? Math.ceil((withinMs + estimateMs(following ? 0 : begun.bytes)) / 1000)
     : null

@@ -26,6 +26,11 @@ export async function endStream(admin: Sql, there: Sql, id: string): Promise<voi
   `
 }
 
+/** Has the replication that `endStream` has ended go on. */
+export async function goOn(there: Sql, id: string): Promise<void> {
+  await there.unsafe(`alter subscription ${linkName(id)} enable`)
+}
+
 /** Gives the sequences of the copy the values that those of the source have. */
 export async function copySequences(from: Sql, to: Sql): Promise<void> {
   const sequences = await from.unsafe<{ name: string }[]>(`

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { GatewayError } from '../../../errors.ts'
+import type { GatewayError } from '../../../errors.ts'
 import type { Sql } from '../../../postgres/pools/connection.ts'
 import type { Owner } from '../../../tenancy/names.ts'
+import { InUse } from '../../move/sessions.ts'
 import { moveRefused } from '../check.ts'
 import { linkName } from './link.ts'
 
@@ -78,10 +79,13 @@ async function readSlot(sql: Sql, id: string): Promise<{ lag: number | null; isL
 /**
  * Resolves when the copy has all that was committed on the source before.
  * @param admin session of the source's administrative database
+ * @param endsAt `performance.now()` until which it may take
+ * @throws {InUse} if it takes longer
  */
 export async function untilConfirmed(
   admin: Sql,
-  { id, owner }: { id: string; owner: Owner },
+  { id, owner, database }: { id: string; owner: Owner; database: string },
+  endsAt: number,
   signal: AbortSignal,
 ): Promise<void> {
   // Its commit has PostgreSQL write what other transactions committed asynchronously.
@@ -95,6 +99,12 @@ export async function untilConfirmed(
     `
     if (!slot) throw ended(owner, true)
     if (slot.is_confirmed) return
+    if (performance.now() > endsAt) {
+      throw new InUse('tenant_busy', `The copy of ${database} has not caught up in time`, {
+        database,
+        hint: 'Send the request again when the servers have less to do',
+      })
+    }
     await sleep(LOOK_SOON_MS)
   }
 }
@@ -102,7 +112,7 @@ export async function untilConfirmed(
 /**
  * Checks that the slot has nothing that the copy lacks. Nobody may be connected to the database.
  * @param sql session in the source
- * @throws {GatewayError} tenant_busy
+ * @throws {InUse} tenant_busy
  */
 export async function checkDrained(
   sql: Sql,
@@ -117,7 +127,7 @@ export async function checkDrained(
     ) where get_byte(data, 0) not in (66, 67)
   `
   if (left!.changes === 0) return
-  throw new GatewayError(
+  throw new InUse(
     'tenant_busy',
     `A session has written to ${database} while it was moved; the tenant stays where it is`,
     { database, hint: 'Send the request again' },

@@ -9,6 +9,8 @@ import { LOCK_FOR_MOVE } from '../../run/session.ts'
 export interface Locked {
   /** What its ledger had when deploys ended. */
   ledger: string
+  /** Process of PostgreSQL that keeps deploys off. */
+  pid: number
   /** Lets deploys go on. May be called again. */
   release(): Promise<void>
 }
@@ -37,9 +39,11 @@ export async function lockDeploys({ pools }: DeployParts, owner: Owner): Promise
       throw new GatewayError('tenant_busy', message, { database })
     }
     const ledger = await readLedger(sql)
+    const [session] = await sql.unsafe<{ pid: number }[]>('select pg_backend_pid() as pid')
     let closing: Promise<void> | undefined
     return {
       ledger,
+      pid: session!.pid,
       release: () => {
         closing ??= connection.close()
         return closing
@@ -56,7 +60,7 @@ export async function lockDeploys({ pools }: DeployParts, owner: Owner): Promise
  * @param sql session in the source
  * @throws {GatewayError} tenant_busy
  */
-export async function checkLedger(sql: Sql, owner: Owner, { ledger }: Locked): Promise<void> {
+export async function checkLedger(sql: Sql, owner: Owner, ledger: string): Promise<void> {
   if ((await readLedger(sql)) === ledger) return
   throw new GatewayError(
     'tenant_busy',

@@ -11,10 +11,11 @@ import type { Fitting } from '../begin.ts'
 import { copyContents, readSettings, writeSettings } from '../copy.ts'
 import type { Begun, MoveRequest, Sessions } from '../request.ts'
 import type { MoveServers } from '../servers.ts'
-import { copySequences, endStream, refreshViews } from './finish.ts'
+import { copySequences, endStream, goOn, refreshViews } from './finish.ts'
 import { checkDrained, untilConfirmed, untilCopied } from './follow.ts'
 import { makeSlot, publish, subscribe, unlinkSource, unlinkTarget } from './link.ts'
 import { checkLedger, type Locked, lockDeploys } from './locked.ts'
+import { tryUntilQuiet } from './tries.ts'
 
 /** Milliseconds that transactions of the source get to end when replication begins. */
 const SLOT_LIMIT_MS = 20_000
@@ -24,27 +25,34 @@ const MAX_NAMED = 5
 
 /** A copy that follows its source. */
 export interface Following {
+  /** What keeps deploys off, until nobody uses the source. */
   locked: Locked
+  /** What its ledger had when the copy began. */
+  ledger: string
+  /** Whether the replication goes on, and what keeps others off is held. */
+  isOpen: boolean
   /** Session in the copy. */
   copy: Sql
 }
 
 /**
- * Makes the copy and has it follow the source, while calls go on; then runs `work`.
+ * Makes the copy and has it follow the source, while calls go on; then runs `work`, again where it finds
+ * the source in use.
  * @throws {GatewayError} tenant_busy; move_refused; the errors of `work`; the signal's reason
  */
 export async function whileFollowed(
   servers: MoveServers,
   { admin, there }: Sessions,
   { role, tools }: Fitting,
-  { owner, onStep }: MoveRequest,
+  request: MoveRequest,
   { id, database }: Begun,
   signal: AbortSignal,
   work: (following: Following) => Promise<void>,
 ): Promise<void> {
   const { source, target } = servers
-  await admin`select pg_advisory_lock(${followedLock(admin, database)})`
-  const locked = await lockDeploys(source, owner)
+  const { owner, onStep } = request
+  await keepOthersOff(admin, database)
+  let locked = await lockDeploys(source, owner)
   try {
     onStep('copying')
     await publish(source, database, id)
@@ -52,37 +60,57 @@ export async function whileFollowed(
       throw await slotError(admin, owner, error)
     })
     signal.throwIfAborted()
-    const request = { owner, kept: database, role, tools, signal, isSchema: true }
-    await copyContents(servers, there, request, [])
+    const schema = { owner, kept: database, role, tools, signal, isSchema: true }
+    await copyContents(servers, there, schema, [])
     await asGateway(target, database, async (copy) => {
       await copy.unsafe('set statement_timeout = 0; set idle_session_timeout = 0')
       await subscribe(copy, source.server, database, id)
-      await untilCopied(admin, copy, { id, owner }, signal, (followed) =>
-        onStep('following', followed),
-      )
-      await work({ locked, copy })
+      const untilNear = () =>
+        untilCopied(admin, copy, { id, owner }, signal, (followed) => onStep('following', followed))
+      await untilNear()
+      const following = { locked, ledger: locked.ledger, isOpen: true, copy }
+      const again = async () => {
+        if (!following.isOpen) {
+          await keepOthersOff(admin, database)
+          locked = await lockDeploys(source, owner)
+          following.locked = locked
+          await goOn(copy, id)
+          following.isOpen = true
+        }
+        await untilNear()
+      }
+      await tryUntilQuiet(admin, database, request, signal, () => work(following), again)
     })
   } finally {
     await locked.release()
   }
 }
 
+/** Has others be told that the database is being moved, rather than wait. */
+async function keepOthersOff(admin: Sql, database: string): Promise<void> {
+  await admin`select pg_advisory_lock(${followedLock(admin, database)})`
+}
+
 /**
  * Waits, while calls are held, until nobody uses the source and the copy has everything; then ends the
  * replication, so that the source can get its other name.
+ * @throws {InUse} if that takes longer than `withinMs`
  */
 export async function catchUp(
   { admin }: Sessions,
   entry: Parameters<typeof untilNobody>[1],
   { id, owner, database }: Begun,
-  { locked, copy }: Following,
+  following: Following,
   withinMs: number,
   signal: AbortSignal,
 ): Promise<void> {
+  const { locked, copy } = following
+  const endsAt = performance.now() + withinMs
+  await untilNobody(admin, entry, withinMs, locked.pid)
+  await untilConfirmed(admin, { id, owner, database }, endsAt, signal)
+  following.isOpen = false
   await admin`select pg_advisory_unlock(${followedLock(admin, database)})`
   await locked.release()
-  await untilNobody(admin, entry, withinMs, false)
-  await untilConfirmed(admin, { id, owner }, signal)
   await endStream(admin, copy, id)
 }
 
@@ -92,12 +120,12 @@ export async function finishCopy(
   { admin, there }: Sessions,
   { id, owner, kept }: Begun,
   { role }: Fitting,
-  { locked, copy }: Following,
+  { ledger, copy }: Following,
 ): Promise<void> {
   const database = databaseName(owner)
   await asGateway(source, kept, async (from) => {
     await checkDrained(from, { id, database })
-    await checkLedger(from, owner, locked)
+    await checkLedger(from, owner, ledger)
     await copySequences(from, copy)
     await copyAnswers(from, copy)
   })
