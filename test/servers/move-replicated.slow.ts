@@ -227,6 +227,51 @@ describe.runIf(hasTools)('a move by logical replication', () => {
     expect((await gateway.call(platform, 'bump', ['x'], 'north')).status).toBe(200)
   }, 120_000)
 
+  test.each([
+    [
+      'written anew',
+      'alter table parts alter column id type integer using id + 1000',
+      'alter table parts alter column id type integer using id - 1000',
+    ],
+    [
+      'replaced by one of its name',
+      `create table parts_new (like parts_2); insert into parts_new select id + 1000, at from parts_2;
+       drop table parts_2; create table parts_2 partition of parts for values from (10) to (20);
+       insert into parts_2 table parts_new; drop table parts_new`,
+      'update parts_2 set id = id - 1000',
+    ],
+  ])(
+    'is undone when a copied table is %s',
+    async (_, change, undo) => {
+      const [{ role }] = (await main.query(
+        `select pg_get_userbyid(datdba) as role from pg_database where datname = '${name}'`,
+      )) as [Json]
+      await main.query('insert into parts values (5, 5), (15, 15) on conflict do nothing', name)
+      const moving = move('eu1')
+      const follows = async () => (await traces()).some((one) => 'subname' in one)
+      await expect.poll(follows, { timeout: 20_000, interval: 5 }).toBe(true)
+      // The copy of another table waits, so that the move does.
+      const copy = postgres({ ...parseDatabaseUrl(eu1.uri), database: name, max: 1 })
+      await copy.begin(async (sql) => {
+        await sql`lock table counter in share mode`
+        const copied = () => sql`
+        select from pg_subscription_rel
+        where srrelid in ('parts_1'::regclass, 'parts_2'::regclass) and srsubstate = 'r'
+      `
+        await expect.poll(async () => (await copied()).length, { timeout: 20_000 }).toBe(2)
+        await main.query(`set role ${role}; ${change}`, name)
+      })
+      await copy.end()
+      const refused = await moving
+      expect(refused).toMatchObject({ status: 409, body: { error: 'move_refused' } })
+      expect(refused.body.message).toContain('made, dropped or altered')
+      await main.query(undo, name)
+      expect(await traces()).toEqual([])
+      expect(await eu1.databases()).not.toContain(name)
+    },
+    60_000,
+  )
+
   test('is refused with what to do', async () => {
     const [{ role }] = (await main.query(
       `select pg_get_userbyid(datdba) as role from pg_database where datname = '${name}'`,

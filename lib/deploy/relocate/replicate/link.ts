@@ -3,18 +3,11 @@ import type { Sql } from '../../../postgres/pools/connection.ts'
 import { quoteIdentifier, quoteLiteral } from '../../../postgres/quote.ts'
 import { asGateway } from '../../database/handover.ts'
 import type { DeployParts } from '../../parts.ts'
+import { REPLICATED } from './published.ts'
+import { readTables } from './rewritten.ts'
 
 /** Seconds that the target gets to connect to the source. */
 const CONNECT_LIMIT_S = 5
-
-/** Tables whose rows are replicated: a condition on `c`, of pg_class, and `n`, of pg_namespace. */
-export const REPLICATED = `c.relkind = 'r' and c.relpersistence = 'p' and n.nspname !~ '^pg_'
-  and n.nspname not in ('information_schema', '_db_gateway')
-  and not (n.nspname = 'public' and c.relname ~ '^_db_gateway_')
-  and not exists (
-    select from pg_catalog.pg_depend d
-    where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.deptype = 'e'
-  )`
 
 /** Returns the name that the publication, the slot and the subscription of a move have. */
 export function linkName(id: string): string {
@@ -42,9 +35,10 @@ export function connectionTo(server: Server, database: string, name: string): st
     .join(' ')
 }
 
-/** Publishes all tables of the source that are replicated. */
-export async function publish(source: DeployParts, database: string, id: string): Promise<void> {
-  await asGateway(source, database, async (sql) => {
+/** Publishes all tables of the source that are replicated, and returns `readTables` of them. */
+export async function publish(source: DeployParts, database: string, id: string): Promise<string> {
+  return asGateway(source, database, async (sql) => {
+    const digest = await readTables(sql)
     const tables = await sql.unsafe<{ name: string }[]>(`
       select format('%I.%I', n.nspname, c.relname) as name
       from pg_class c join pg_namespace n on n.oid = c.relnamespace where ${REPLICATED} order by 1
@@ -53,6 +47,7 @@ export async function publish(source: DeployParts, database: string, id: string)
     await sql.unsafe(
       `create publication ${linkName(id)}${which === '' ? '' : ` for table ${which}`}`,
     )
+    return digest
   })
 }
 

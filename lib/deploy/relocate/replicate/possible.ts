@@ -5,7 +5,8 @@ import { databaseName, type Owner } from '../../../tenancy/names.ts'
 import { asGateway } from '../../database/handover.ts'
 import { moveRefused } from '../check.ts'
 import type { MoveServers } from '../servers.ts'
-import { connectionTo, REPLICATED } from './link.ts'
+import { connectionTo } from './link.ts'
+import { REPLICATED } from './published.ts'
 
 /** Objects that an error names. */
 const MAX_NAMED = 5

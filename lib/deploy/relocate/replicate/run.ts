@@ -15,6 +15,7 @@ import { copySequences, endStream, goOn, refreshViews } from './finish.ts'
 import { checkDrained, untilConfirmed, untilCopied } from './follow.ts'
 import { makeSlot, publish, subscribe, unlinkSource, unlinkTarget } from './link.ts'
 import { checkLedger, type Locked, lockDeploys } from './locked.ts'
+import { checkTables } from './rewritten.ts'
 import { tryUntilQuiet } from './tries.ts'
 
 /** Milliseconds that transactions of the source get to end when replication begins. */
@@ -29,6 +30,8 @@ export interface Following {
   locked: Locked
   /** What its ledger had when the copy began. */
   ledger: string
+  /** `readTables` of the source before its tables were published. */
+  tables: string
   /** Whether the replication goes on, and what keeps others off is held. */
   isOpen: boolean
   /** Session in the copy. */
@@ -55,7 +58,7 @@ export async function whileFollowed(
   let locked = await lockDeploys(source, owner)
   try {
     onStep('copying')
-    await publish(source, database, id)
+    const tables = await publish(source, database, id)
     await makeSlot(source, database, id, SLOT_LIMIT_MS).catch(async (error) => {
       throw await slotError(admin, owner, error)
     })
@@ -68,7 +71,7 @@ export async function whileFollowed(
       const untilNear = () =>
         untilCopied(admin, copy, { id, owner }, signal, (followed) => onStep('following', followed))
       await untilNear()
-      const following = { locked, ledger: locked.ledger, isOpen: true, copy }
+      const following = { locked, ledger: locked.ledger, tables, isOpen: true, copy }
       const again = async () => {
         if (!following.isOpen) {
           await keepOthersOff(admin, database)
@@ -120,12 +123,13 @@ export async function finishCopy(
   { admin, there }: Sessions,
   { id, owner, kept }: Begun,
   { role }: Fitting,
-  { ledger, copy }: Following,
+  { ledger, tables, copy }: Following,
 ): Promise<void> {
   const database = databaseName(owner)
   await asGateway(source, kept, async (from) => {
     await checkDrained(from, { id, database })
     await checkLedger(from, owner, ledger)
+    await checkTables(from, owner, tables)
     await copySequences(from, copy)
     await copyAnswers(from, copy)
   })
