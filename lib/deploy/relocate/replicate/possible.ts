@@ -5,11 +5,9 @@ import { databaseName, type Owner } from '../../../tenancy/names.ts'
 import { asGateway } from '../../database/handover.ts'
 import { moveRefused } from '../check.ts'
 import type { MoveServers } from '../servers.ts'
+import { codeObjects, findNames, type Objects, readVersion } from './code.ts'
 import { connectionTo } from './link.ts'
 import { REPLICATED } from './published.ts'
-
-/** Objects that an error names. */
-const MAX_NAMED = 5
 
 /** Milliseconds that the target gets to reach the source. */
 const REACH_LIMIT_MS = 10_000
@@ -21,7 +19,7 @@ interface Obstacle {
 }
 
 /** Objects of a database that are not replicated, or not rightly. */
-const OBJECTS: { what: string; hint: string; sql: string }[] = [
+const OBJECTS: Objects[] = [
   {
     what: 'tables without a primary key that is not deferrable, or another replica identity',
     hint: 'Add a primary key, or "alter table … replica identity full" (an update of many rows is slow then)',
@@ -42,12 +40,6 @@ const OBJECTS: { what: string; hint: string; sql: string }[] = [
     what: 'large objects',
     hint: 'Keep their contents in columns of type bytea',
     sql: 'select oid::text as name from pg_largeobject_metadata',
-  },
-  {
-    what: 'triggers that are enabled ALWAYS or REPLICA, which would run again on the other server',
-    hint: '"alter table … enable trigger" for the move',
-    sql: `select format('%I on %s', tgname, tgrelid::regclass) as name from pg_trigger
-      where tgenabled in ('A', 'R') and not tgisinternal`,
   },
   {
     what: 'extensions with tables of their own',
@@ -78,11 +70,11 @@ export async function whyNotReplicated(
     ...(await source.catalog.use((sql) => ofSource(sql, servers))),
     ...(await target.catalog.use((sql) => ofTarget(sql, servers))),
   ]
+  const version = await target.catalog.use(readVersion)
   await asGateway(source, databaseName(owner), async (sql) => {
-    for (const { what, hint, sql: query } of OBJECTS) {
-      const rows = await sql.unsafe<{ name: string }[]>(`${query} order by 1 limit ${MAX_NAMED}`)
-      const names = rows.map(({ name }) => name).join(', ')
-      if (names !== '') found.push({ why: `it has ${what} (${names})`, hint })
+    for (const objects of [...OBJECTS, ...codeObjects(version)]) {
+      const names = await findNames(sql, objects)
+      if (names !== '') found.push({ why: `it has ${objects.what} (${names})`, hint: objects.hint })
     }
   })
   // Only servers that fit are asked to reach each other.

@@ -11,6 +11,7 @@ import type { Fitting } from '../begin.ts'
 import { copyContents, readSettings, writeSettings } from '../copy.ts'
 import type { Begun, MoveRequest, Sessions } from '../request.ts'
 import type { MoveServers } from '../servers.ts'
+import { checkCode } from './code.ts'
 import { copySequences, endStream, goOn, refreshViews } from './finish.ts'
 import { checkDrained, untilConfirmed, untilCopied } from './follow.ts'
 import { makeSlot, publish, subscribe, unlinkSource, unlinkTarget } from './link.ts'
@@ -67,6 +68,7 @@ export async function whileFollowed(
     await copyContents(servers, there, schema, [])
     await asGateway(target, database, async (copy) => {
       await copy.unsafe('set statement_timeout = 0; set idle_session_timeout = 0')
+      await checkCode(copy, owner)
       await subscribe(copy, source.server, database, id)
       const untilNear = () =>
         untilCopied(admin, copy, { id, owner }, signal, (followed) => onStep('following', followed))
