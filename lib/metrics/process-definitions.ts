@@ -16,7 +16,10 @@ export const PROCESS_METRICS: Record<string, Definition> = {
   process_open_fds: gauge('', 'Open file descriptors (Linux).', 'DbGatewayFiles'),
   process_max_fds: gauge('', 'Limit on open file descriptors (Linux).', 'DbGatewayFiles'),
   nodejs_eventloop_lag_seconds: gauge('', 'Delay of the event loop at the scrape.'),
-  nodejs_eventloop_lag_min_seconds: gauge('', 'Shortest delay since the last scrape.'),
+  nodejs_eventloop_lag_min_seconds: gauge(
+    '',
+    'Shortest delay since the last scrape; none without a delay since then, as for the mean and the deviation.',
+  ),
   nodejs_eventloop_lag_max_seconds: gauge('', 'Longest delay since the last scrape.'),
   nodejs_eventloop_lag_mean_seconds: gauge('', 'Mean delay since the last scrape.'),
   nodejs_eventloop_lag_stddev_seconds: gauge('', 'Standard deviation of these delays.'),
