@@ -1,4 +1,4 @@
-import { escaped, type Format, hundredths, isoTime, type LogFields } from './line.ts'
+import { escaped, type Format, hundredths, isoTime, type LogFields, toJson } from './line.ts'
 
 const VERSION = '8.11.0'
 
@@ -23,7 +23,7 @@ export function ecs(serviceName: string): Format {
   const service = escaped(serviceName)
   return {
     entry: (date, level, message, fields) =>
-      JSON.stringify({
+      toJson({
         '@timestamp': date.toISOString(),
         'log.level': level,
         message,

@@ -1,9 +1,9 @@
-import { escaped, type Format, hundredths, isoTime } from './line.ts'
+import { escaped, type Format, hundredths, isoTime, toJson } from './line.ts'
 
 /** One JSON object a line, with the gateway's own names. */
 export const json: Format = {
   entry: (date, level, message, fields) =>
-    JSON.stringify({ time: date.toISOString(), level, message, ...fields }),
+    toJson({ time: date.toISOString(), level, message, ...fields }),
 
   // As `entry`, without its cost. Methods, addresses, ids and database names need no escaping.
   request(line, level) {

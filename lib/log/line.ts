@@ -50,9 +50,29 @@ export function isoTime(): string {
   return lastTime
 }
 
-/** Returns a text as it stands between the quotes of a JSON string. */
+/** Returns a text as it stands between the quotes of a JSON string, without control characters. */
 export function escaped(text: string): string {
-  return JSON.stringify(text).slice(1, -1)
+  return toJson(text).slice(1, -1)
+}
+
+/** Returns JSON without control characters: JSON.stringify leaves DEL and C1, which terminals obey. */
+export function toJson(value: unknown): string {
+  return withoutControls(JSON.stringify(value))
+}
+
+const CONTROL = /\p{Cc}/u
+const CONTROLS = /\p{Cc}/gu
+
+/** Returns a text with its control characters (C0, DEL, C1) as JSON escapes them: a line break as `\n`. */
+export function withoutControls(text: string): string {
+  return CONTROL.test(text) ? text.replace(CONTROLS, escapeControl) : text
+}
+
+function escapeControl(character: string): string {
+  const inJson = JSON.stringify(character).slice(1, -1)
+  return inJson === character
+    ? `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
+    : inJson
 }
 
 export function hundredths(ms: number): number {

@@ -1,5 +1,5 @@
 import { colors } from 'consola/utils'
-import type { Format } from './line.ts'
+import { type Format, toJson, withoutControls } from './line.ts'
 
 const COLORS: Record<string, (text: string) => string> = {
   error: colors.red,
@@ -16,12 +16,16 @@ export const text: Format = {
     const color = COLORS[level] ?? String
     const details = Object.entries(fields)
       .filter(([, value]) => value !== undefined && value !== null)
-      .map(([name, value]) => `${colors.dim(`${name}=`)}${quoteIfNeeded(String(value))}`)
-    return [colors.dim(time), color(level.padEnd(5)), message, ...details].join(' ')
+      .map(
+        ([name, value]) =>
+          `${colors.dim(`${withoutControls(name)}=`)}${quoteIfNeeded(String(value))}`,
+      )
+    const told = withoutControls(message)
+    return [colors.dim(time), color(level.padEnd(5)), told, ...details].join(' ')
   },
   request: undefined,
 }
 
 function quoteIfNeeded(text: string): string {
-  return /^[^\s"=]+$/.test(text) ? text : JSON.stringify(text)
+  return /^[^\s"=\p{Cc}]+$/u.test(text) ? text : toJson(text)
 }

@@ -15,7 +15,7 @@ export const LOG = {
     none: '`text` in a terminal, `json` elsewhere',
     example: 'json',
     about:
-      'How a line of the log is written. `json`: one object a line, as journald, Loki and others read it. `ecs`: the same with the names of the Elastic Common Schema.',
+      'How a line of the log is written. `json`: one object a line, as journald, Loki and others read it. `ecs`: the same with the names of the Elastic Common Schema. In each, control characters are escaped.',
   }),
   logSuccessesPerSecond: integer('LOG_SUCCESSES_PER_SEC', Infinity, [0, 1_000_000], {
     none: 'all',

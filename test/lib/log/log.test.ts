@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { createLog, isJournal, type LogSettings, type RequestLine } from '../../../lib/log.ts'
 import { type Json, PROJECT } from '../../helpers/gateway.ts'
@@ -105,6 +106,31 @@ describe('LOG_FORMAT', () => {
     expect(all).toHaveLength(2)
     expect(all[0]).toMatch(/^.*\d\d:\d\d:\d\d.* POST \/call\/"x" .*status=.*200/)
     expect(JSON.parse(all[1]!)).toMatchObject({ level: 'error', message: 'last' })
+  })
+
+  it('has no control characters, which would forge a line or command a terminal', async () => {
+    const bad = 'a\nb\r\x1b[31m\x00\x7f\x85\x9b31m\tz'
+    const control = /\p{Cc}/u
+    for (const format of ['text', 'json', 'ecs'] as const) {
+      const { log, lines } = logTo({ level: 'info', format, serviceName: `s${bad}` })
+      log.warn(bad, { field: bad, 'a\x9b': 'plain', other: `x\x1bx` })
+      log.request({ ...LINE, path: `/call/${bad}` })
+      const all = await lines()
+      expect(all).toHaveLength(2)
+      if (format === 'text') {
+        const seen = all.map(stripVTControlCharacters)
+        expect(seen.filter((line) => control.test(line))).toEqual([])
+        const escapes = String.raw`a\nb\r\u001b[31m\u0000\u007f\u0085\u009b31m\tz`
+        expect(seen[0]).toContain(` ${escapes} field="${escapes}" a\\u009b=plain other="x\\u001bx"`)
+        expect(seen[1]).toContain(`POST /call/${escapes} `)
+      } else {
+        expect(all.filter((line) => control.test(line))).toEqual([])
+        const [entry, request] = all.map((line) => JSON.parse(line))
+        expect(entry.message).toBe(bad)
+        expect(request.message).toBe(`POST /call/${bad}`)
+        if (format === 'ecs') expect(request['service.name']).toBe(`s${bad}`)
+      }
+    }
   })
 
   it('tells the journal the priority of each line, which it takes off', async () => {
