@@ -134,13 +134,14 @@ export class Alerts {
   }
 
   /**
-   * Ends a condition, and tells it if its begin was told and `alert` is given. Without one the end is
-   * entered into the catalog alone, so that the condition is told when it comes back.
+   * Ends a condition, and tells it if its begin was told and `alert` is given. Without one, or where
+   * WEBHOOK_EVENTS leaves its type out, the end is entered into the catalog alone, so that the condition
+   * is told when it comes back.
    */
   end(key: string, alert?: Omit<Alert, 'key'>): void {
     this.#standing.delete(key)
     this.#quietUntil.delete(key)
-    if (alert) this.#add({ ...alert, key }, 'end')
+    if (alert && this.#isSent(alert.type)) this.#add({ ...alert, key }, 'end')
     else if (this.isOn) this.#claim(key, randomUUID(), 'end')
   }
 
@@ -174,10 +175,13 @@ export class Alerts {
   }
 
   #add(alert: Alert, kind: ClaimKind, told = alert.key): void {
-    const { webhookUrl, webhookEvents } = this.#options.settings()
-    if (!webhookUrl || webhookEvents?.includes(alert.type) === false) return
+    if (!this.#isSent(alert.type)) return
     const delivery = this.#delivery(alert)
     this.#queue.add({ delivery, isMine: this.#claim(told, delivery.id, kind) })
+  }
+
+  #isSent(type: AlertType): boolean {
+    return this.isOn && this.#options.settings().webhookEvents?.includes(type) !== false
   }
 
   #delivery(alert: Alert): Delivery {

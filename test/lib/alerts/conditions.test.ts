@@ -66,6 +66,34 @@ test('an outage of many tenants is told once, then its end, and the next one', a
   expect(open).toEqual([{ key: `tenant:${platform}_1` }])
 })
 
+test('an outage is told though WEBHOOK_EVENTS left out the end of the one before', async () => {
+  const key = uniqueName('tenant')
+  const begin = { type: 'tenant.unreachable', key, text: 'gone', data: {} } as const
+  const end = { type: 'tenant.reachable', text: 'here', data: {} } as const
+  const { config } = gateway.gateway
+  const { webhookEvents } = config
+  config.webhookEvents = ['tenant.unreachable']
+  try {
+    for (const text of ['first', 'second']) {
+      alerts.begin({ ...begin, text })
+      await quiet()
+      alerts.end(key, end)
+      await eventually('its end is in the catalog', async () => {
+        const [row] = await gateway.query(
+          catalog,
+          `select is_open from _db_gateway_alerts where key = '${key}'`,
+        )
+        return row?.is_open === false
+      })
+      await later()
+    }
+  } finally {
+    config.webhookEvents = webhookEvents
+  }
+  const told = receiver.received.filter(({ alert }) => alert.key === key)
+  expect(told.map(({ alert }) => alert.text)).toEqual(['first', 'second'])
+})
+
 test('each deploy that fails is told, but the same one again only after a success', async () => {
   const deployed = uniqueName('deployed')
   const register = async (body: string) => {
