@@ -1,3 +1,4 @@
+import { retryAfterMs } from '../common/retry-after.ts'
 import type { Delivery } from './alert.ts'
 import { SIGNATURE_HEADER, sign } from './signature.ts'
 
@@ -54,10 +55,7 @@ function outcomeOf({ status, headers, ok }: Response): PostOutcome {
   if (ok) return { is: 'delivered' }
   const why = status >= 300 && status < 400 ? `a redirect (${status})` : `status ${status}`
   if (status < 500 && !TRY_AGAIN.has(status)) return { is: 'refused', why }
-  const seconds = /^\d{1,9}$/.test(headers.get('retry-after') ?? '')
-    ? Number(headers.get('retry-after'))
-    : undefined
-  return { is: 'failed', why, retryAfterMs: seconds === undefined ? undefined : seconds * 1000 }
+  return { is: 'failed', why, retryAfterMs: retryAfterMs(headers.get('retry-after')) }
 }
 
 /** Never the message: it may contain the URL. */

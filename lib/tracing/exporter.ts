@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { retryAfterMs } from '../common/retry-after.ts'
 import type { Log } from '../log.ts'
 import { type EndedSpan, toOtlp } from './otlp.ts'
 import type { Posted } from './post.ts'
@@ -106,7 +107,7 @@ export class Exporter {
         }
         problem = `the collector answers ${status}`
         if (!TEMPORARY.has(status)) return problem
-        pauseMs = pauseOf(retryAfter) ?? pauseMs
+        pauseMs = Math.min(retryAfterMs(retryAfter) ?? pauseMs, LONGEST_PAUSE_MS)
       } catch (error) {
         const { code, name, message } = error as NodeJS.ErrnoException
         problem = `the collector does not answer (${name === 'TimeoutError' ? name : (code ?? message)})`
@@ -139,13 +140,4 @@ export class Exporter {
     this.#options.log.warn(`Spans are dropped: ${why}`, { dropped: this.#dropped })
     this.#dropped = 0
   }
-}
-
-/** Milliseconds of Retry-After, which is seconds or a date; undefined without one. */
-function pauseOf(retryAfter: string | undefined): number | undefined {
-  if (retryAfter === undefined) return undefined
-  const ms = /^\d+$/.test(retryAfter)
-    ? Number(retryAfter) * 1000
-    : Date.parse(retryAfter) - Date.now()
-  return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), LONGEST_PAUSE_MS)
 }

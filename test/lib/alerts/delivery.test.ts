@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Delivery } from '../../../lib/alerts/alert.ts'
+import { post } from '../../../lib/alerts/post.ts'
 import { DeliveryQueue } from '../../../lib/alerts/queue.ts'
 import { parseAlertTypes, parseWebhookUrl } from '../../../lib/alerts/settings-values.ts'
 import { createLog } from '../../../lib/log.ts'
@@ -59,6 +60,18 @@ test('one alert that the receiver fails at lets others pass, critical ones first
   const sent = receiver.received.slice(before).map(({ alert }) => alert.text)
   expect(sent).toEqual(['begin', 'gone', 'info', 'begin', 'end'])
   expect(queue.counts).toEqual({ delivered: 4, failed: 0, duplicate: 0, dropped: 0 })
+})
+
+test('Retry-After may be a date', async () => {
+  const answers = [() => '60', () => new Date(Date.now() + 60_000).toUTCString()]
+  for (const retryAfter of answers) {
+    receiver.answers.push({ status: 503, headers: { 'retry-after': retryAfter() } })
+    const to = { url: parseWebhookUrl(receiver.url), secret: undefined }
+    const outcome = await post(to, delivery('later'), new AbortController().signal)
+    expect(outcome).toMatchObject({ is: 'failed', why: 'status 503' })
+    const { retryAfterMs = 0 } = outcome as { retryAfterMs?: number }
+    expect(Math.round(retryAfterMs / 10_000)).toBe(6)
+  }
 })
 
 test('while nobody listens, at most 1000 wait, the oldest are dropped, and that is told', async () => {
