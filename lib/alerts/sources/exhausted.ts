@@ -20,7 +20,8 @@ export class ExhaustedAlerts {
   /** Requests refused so far since the start. */
   readonly #total: () => number
   #seen = 0
-  readonly #seenOf = new Map<string, number>()
+  /** Requests refused so far, by the databases of the last look. */
+  #seenOf = new Map<string, number>()
   #timer: NodeJS.Timeout | undefined
 
   constructor(alerts: Alerts, total: () => number, report: () => Pick<PoolsReport, 'pools'>) {
@@ -43,12 +44,15 @@ export class ExhaustedAlerts {
     if (total === this.#seen) return
     this.#seen = total
     const found: Refused[] = []
+    const seenOf = new Map<string, number>()
     for (const { database, platform, exhausted } of this.#report().pools) {
-      const refused = exhausted - (this.#seenOf.get(database) ?? 0)
-      if (refused <= 0) continue
-      this.#seenOf.set(database, exhausted)
-      found.push({ database, platform, refused })
+      const seen = this.#seenOf.get(database) ?? 0
+      // A count below the last is that of a database that was dropped and made anew.
+      const refused = exhausted < seen ? exhausted : exhausted - seen
+      seenOf.set(database, exhausted)
+      if (refused > 0) found.push({ database, platform, refused })
     }
+    this.#seenOf = seenOf
     found.sort((one, other) => other.refused - one.refused)
     if (found.length <= MOST_APART) for (const one of found) this.#tell([one], one.database)
     else this.#tell(found, '*')
