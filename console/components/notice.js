@@ -14,13 +14,14 @@ export function Notice({ error }) {
   const body = error?.body ?? error ?? {}
   const message = body.message ?? error?.message ?? String(error)
   const place = body.file ? `${body.file}${body.line ? `:${body.line}` : ''}` : ''
+  const cause = causeOf(body)
   const more = Object.entries(body).filter(
     ([name, value]) => !APART.has(name) && (typeof value === 'string' || typeof value === 'number'),
   )
   return html`
     <div class="notice" role="alert">
       <p><strong>${message}</strong> ${(body.error ?? body.code) && html`<code>${body.error ?? body.code}</code>`}</p>
-      ${body.cause && html`<p>${body.cause}</p>`}
+      ${cause && html`<p>${cause}</p>`}
       ${place && html`<p><code>${place}</code></p>`}
       ${body.source && html`<pre tabindex="0" role="region" aria-label="Source">${body.source}${body.caret ? `\n${body.caret}` : ''}</pre>`}
       ${body.detail && html`<p>${body.detail}</p>`}
@@ -31,6 +32,15 @@ export function Notice({ error }) {
       }
     </div>
   `
+}
+
+/**
+ * The cause, without the detail and hint of PostgreSQL, which end it and are shown apart.
+ * @param {any} body
+ */
+function causeOf({ cause, detail, hint }) {
+  if (typeof cause !== 'string') return cause
+  return cause.replace(` | DETAIL: ${detail}`, '').replace(` | HINT: ${hint}`, '')
 }
 
 /**

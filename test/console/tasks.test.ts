@@ -121,6 +121,8 @@ describe.skipIf(path === undefined)('what a person does in the console', () => {
       .getByText(/could not create unique index/)
       .first()
       .waitFor()
+    const told = await dialog.getByRole('alert').first().textContent()
+    expect(told!.match(/is duplicated/g)).toHaveLength(1)
     await dialog.getByRole('region', { name: 'Source' }).getByText('add constraint').waitFor()
     await dialog.getByText('+    alter table notes add constraint').waitFor()
     await expectNoBarriers()
