@@ -5,8 +5,8 @@ import { gzip } from 'node:zlib'
 
 const compress = promisify(gzip)
 
-/** Bytes of an answer that are read; the rest is not kept. */
-const MAX_ANSWER_BYTES = 64 * 1024
+/** Characters of an answer that are read; a longer one ends its connection. */
+const MAX_ANSWER_LENGTH = 64 * 1024
 
 export interface PostOptions {
   url: URL
@@ -59,7 +59,8 @@ export function createPost({ url, headers, isCompressed, timeoutMs }: PostOption
 async function read(answer: IncomingMessage): Promise<Posted> {
   let body = ''
   for await (const chunk of answer.setEncoding('utf8')) {
-    if (body.length < MAX_ANSWER_BYTES) body += chunk
+    body += chunk
+    if (body.length >= MAX_ANSWER_LENGTH) break
   }
   const retryAfter = answer.headers['retry-after']
   return { status: answer.statusCode!, retryAfter, body }
