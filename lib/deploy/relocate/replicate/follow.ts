@@ -29,10 +29,20 @@ const LOOK_SOON_MS = 10
 const TELL_EVERY = 5
 
 /**
+ * How many times PostgreSQL may have met errors without a further table copied. It begins again by itself
+ * after 5 s (wal_retrieve_retry_interval): it may have been short of something for a moment, such as of
+ * max_replication_slots, of which each table that is copied takes one on the target too (origin.c).
+ */
+const MAX_ERROR_ROUNDS = 4
+
+/** Errors that come within this time are of one round. */
+const ROUND_MS = 4000
+
+/**
  * Resolves when all tables are copied and the copy is hardly behind.
  * @param admin session of the source's administrative database
  * @param there session in the copy
- * @throws {GatewayError} move_refused if replication ends; the signal's reason
+ * @throws {GatewayError} move_refused if replication ends again and again; the signal's reason
  */
 export async function untilCopied(
   admin: Sql,
@@ -41,11 +51,13 @@ export async function untilCopied(
   signal: AbortSignal,
   onProgress: (followed: Followed) => void,
 ): Promise<void> {
+  const isGivenUp = countErrorRounds()
   for (let look = 0; ; look++) {
     signal.throwIfAborted()
-    const { isEnabled, ...copy } = await readCopy(there, id)
+    const { isEnabled, errors, ...copy } = await readCopy(there, id)
     const { lag, isLost } = await readSlot(admin, id)
     if (!isEnabled || isLost) throw ended(owner, isLost)
+    if (isGivenUp(errors, copy.tables_copied)) throw ended(owner, false)
     const isCopied = copy.tables_copied === copy.tables
     const isNear = isCopied && lag !== null && lag <= MAX_LAG
     if (isNear || look % TELL_EVERY === 0) onProgress({ ...copy, lag_bytes: lag })
@@ -54,17 +66,44 @@ export async function untilCopied(
   }
 }
 
+/** Returns a function that is told the errors and the copied tables so far, and says when it is enough. */
+function countErrorRounds(): (errors: number, copied: number) => boolean {
+  const seen = { errors: 0, copied: 0, rounds: 0, at: Number.NEGATIVE_INFINITY }
+  return (errors, copied) => {
+    if (copied > seen.copied) seen.rounds = 0
+    seen.copied = copied
+    const now = performance.now()
+    if (errors > seen.errors && now - seen.at > ROUND_MS) {
+      seen.rounds++
+      seen.at = now
+    }
+    seen.errors = errors
+    return seen.rounds > MAX_ERROR_ROUNDS
+  }
+}
+
 async function readCopy(sql: Sql, id: string) {
   const [row] = await sql<
-    { isEnabled: boolean; tables: number; tables_copied: number; copied_bytes: number }[]
+    {
+      isEnabled: boolean
+      errors: number
+      tables: number
+      tables_copied: number
+      copied_bytes: number
+    }[]
   >`
-    select s.subenabled as "isEnabled", count(r.srrelid)::integer as tables,
+    select s.subenabled as "isEnabled",
+      coalesce(
+        (select apply_error_count + sync_error_count from pg_stat_subscription_stats
+         where subid = s.oid), 0
+      )::float8 as errors,
+      count(r.srrelid)::integer as tables,
       (count(*) filter (where r.srsubstate = 'r'))::integer as tables_copied,
       pg_database_size(current_database())::float8 as copied_bytes
     from pg_subscription s left join pg_subscription_rel r on r.srsubid = s.oid
     where s.subname = ${linkName(id)} group by s.oid, s.subenabled
   `
-  return row ?? { isEnabled: false, tables: 0, tables_copied: 0, copied_bytes: 0 }
+  return row ?? { isEnabled: false, errors: 0, tables: 0, tables_copied: 0, copied_bytes: 0 }
 }
 
 async function readSlot(sql: Sql, id: string): Promise<{ lag: number | null; isLost: boolean }> {
@@ -144,6 +183,6 @@ function ended(owner: Owner, isLost: boolean): GatewayError {
     : moveRefused(
         owner,
         'the other server could not copy or apply a change, as its log says',
-        'Mend that, or move it with "how": "dump"',
+        'Mend that (it may be max_replication_slots of the other server, of which each table takes one while it is copied), or move it with "how": "dump"',
       )
 }

@@ -78,7 +78,7 @@ export async function subscribe(
   await sql.unsafe(`
     create subscription ${name} connection ${quoteLiteral(connectionTo(server, database, name))}
     publication ${name}
-    with (slot_name = ${name}, create_slot = false, streaming = off, disable_on_error = true)
+    with (slot_name = ${name}, create_slot = false, streaming = off, disable_on_error = false)
   `)
 }
 
