@@ -72,8 +72,8 @@ function limited(signal, withinMs) {
 /** @param {unknown} error of a request or of its answer */
 function noAnswer(error) {
   const isLate = error instanceof DOMException && error.name === 'TimeoutError'
-  const why = isLate ? 'in the time that this page waits' : String(error)
-  return new ApiError(0, { message: `The gateway does not answer${isLate ? ' ' : ': '}${why}` })
+  const within = isLate ? ' in the time that this page waits' : ''
+  return new ApiError(0, { message: `The gateway does not answer${within}` })
 }
 
 /** @param {Response} response @returns {Promise<Record<string, any>>} */
