@@ -1,5 +1,6 @@
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteIdentifier } from '../../postgres/quote.ts'
+import type { DeployParts } from '../parts.ts'
 
 /**
  * Sets each sequence that the role may set to the value that it has. A sequence that was never used
@@ -31,4 +32,17 @@ export async function logCopiedSequences(sql: Sql, role: string | null): Promise
       ? ''
       : `set local role ${quoteIdentifier(role)}; ${SET_TO_ITSELF}; set local role none;`
   await sql.unsafe(`${SET_TO_ITSELF}; ${asRole}`)
+}
+
+/**
+ * Returns what the handover of a new database does with the sequences of the template that it is a copy
+ * of; undefined for template0, which has none.
+ */
+export function sequencesOf(
+  template: string,
+  { roles }: Pick<DeployParts, 'roles'>,
+  platform: string,
+): ((sql: Sql) => Promise<void>) | undefined {
+  if (template === 'template0') return undefined
+  return (sql) => logCopiedSequences(sql, roles.roleOf(platform))
 }

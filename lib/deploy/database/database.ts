@@ -22,7 +22,7 @@ import { isLeftOver } from '../ledger/left-over.ts'
 import type { DeployParts } from '../parts.ts'
 import { isReserved } from '../templates/names.ts'
 import { checkAdoptable, readUnclaimed } from './adoption.ts'
-import { logCopiedSequences } from './copied-sequences.ts'
+import { sequencesOf } from './copied-sequences.ts'
 import { handOver } from './handover.ts'
 import { placed } from './placed.ts'
 
@@ -90,12 +90,10 @@ export async function ensureDatabase<T>(
       if (!exists) onDatabase('created')
       let isKept = exists
       try {
-        // A base template of the operator's may have sequences; nobody uses the new database yet.
-        const isCopy = !exists && parts.config.baseTemplate !== 'template0'
-        const also = (sql: Sql) => logCopiedSequences(sql, parts.roles.roleOf(owner.platform))
-        const role = copied
-          ? copied.role
-          : await handOver(parts, admin, owner, isCopy ? also : undefined)
+        const also = exists
+          ? undefined
+          : sequencesOf(parts.config.baseTemplate, parts, owner.platform)
+        const role = copied ? copied.role : await handOver(parts, admin, owner, also)
         const result = copied ? copied.result : await prepare(!exists)
         if (keep && !entry) {
           await addEntry(admin, owner, role, about)

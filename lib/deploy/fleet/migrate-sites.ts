@@ -36,7 +36,8 @@ const NOT_STARTED = Symbol('not started')
  * Brings the databases to the archive's schema, those of each server in the given order and all servers
  * side by side. On each server the main database comes first; tenants follow one at a time until one
  * could be reached: the canary. If a main database or a canary fails, nothing else is started on any
- * server. With `strict` the archive is proven on all of them before. The rest run MIGRATE_CONCURRENCY at a time on each server.
+ * server. The rest run MIGRATE_CONCURRENCY at a time on each server. With `strict` the archive is proven
+ * on all of them before.
  * A database that cannot be reached fails without stopping the others, and so do all of another server
  * that does not answer; if this server does not, nothing else is started. Nothing new is started once
  * the gateway is stopping, or `isStopped` is true.

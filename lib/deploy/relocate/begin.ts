@@ -1,6 +1,6 @@
 import { GatewayError } from '../../errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
-import { requirePgTool } from '../../postgres/server-tools.ts'
+import { readMajor, requirePgTool } from '../../postgres/server-tools.ts'
 import { absentError } from '../../tenancy/catalog/absent.ts'
 import { type NamedEntry, readEntry } from '../../tenancy/catalog/catalog-table.ts'
 import { checkNotMoving, readMoved } from '../../tenancy/catalog/moved-away.ts'
@@ -9,7 +9,6 @@ import { describeOwner, isSameOwner } from '../../tenancy/owner-identity.ts'
 import { isLeft, nameConflict } from '../database/database.ts'
 import { asGateway } from '../database/handover.ts'
 import { untilNoDeploy } from '../move/sessions.ts'
-import type { DeployParts } from '../parts.ts'
 import {
   checkExtensions,
   checkLocale,
@@ -46,7 +45,10 @@ export async function checkServers(servers: MoveServers, owner: Owner): Promise<
       { hint: 'Move it with pg_dump and pg_restore, then take it over with POST /admin/adopt' },
     )
   }
-  const [major, there] = await Promise.all([majorOf(source), majorOf(target)])
+  const [major, there] = await Promise.all([
+    source.catalog.use(readMajor),
+    target.catalog.use(readMajor),
+  ])
   if (there < major) {
     throw moveRefused(
       owner,
@@ -59,15 +61,6 @@ export async function checkServers(servers: MoveServers, owner: Owner): Promise<
     await requirePgTool(sql, 'pg_restore'),
   ])
   return { role, tools: { dump: dump!, restore: restore! }, isSameVersion: major === there }
-}
-
-async function majorOf({ catalog }: DeployParts): Promise<number> {
-  const [row] = await catalog.use(
-    (sql) => sql<{ major: number }[]>`
-      select current_setting('server_version_num')::integer / 10000 as major
-    `,
-  )
-  return row!.major
 }
 
 /**

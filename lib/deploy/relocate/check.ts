@@ -15,8 +15,16 @@ interface Obstacle {
   hint: string
 }
 
+/** Objects of a database that keep it from being moved. */
+export interface Objects {
+  what: string
+  hint: string
+  /** Reads their names, as `name`. */
+  sql: string
+}
+
 /** Kinds of objects that pg_dump leaves out, or that the platform's role cannot make anew. */
-const OBSTACLES: { what: string; hint: string; sql: string }[] = [
+const OBSTACLES: Objects[] = [
   {
     what: "tables whose row level security is forced, of which the platform's role cannot read all rows",
     hint: 'Move it by hand, as a superuser, or end "force row level security" for the move',
@@ -67,6 +75,12 @@ const OBSTACLES: { what: string; hint: string; sql: string }[] = [
   },
 ]
 
+/** Returns the names of the objects that a database has, at most `MAX_NAMED`. */
+export async function findNames(sql: Sql, { sql: query }: Objects): Promise<string[]> {
+  const rows = await sql.unsafe<{ name: string }[]>(`${query} order by 1 limit ${MAX_NAMED}`)
+  return rows.map(({ name }) => name)
+}
+
 /**
  * Checks that pg_dump and pg_restore move everything of the session's database.
  * @param sql session of the gateway's own role there
@@ -75,9 +89,9 @@ const OBSTACLES: { what: string; hint: string; sql: string }[] = [
  */
 export async function checkMovable(sql: Sql, owner: Owner, role: string): Promise<void> {
   const found: Obstacle[] = []
-  for (const { what, hint, sql: query } of OBSTACLES) {
-    const rows = await sql.unsafe<{ name: string }[]>(`${query} order by 1 limit ${MAX_NAMED}`)
-    if (rows.length > 0) found.push({ what, names: rows.map(({ name }) => name), hint })
+  for (const objects of OBSTACLES) {
+    const names = await findNames(sql, objects)
+    if (names.length > 0) found.push({ what: objects.what, names, hint: objects.hint })
   }
   const others = await sql.unsafe<{ type: string; identity: string; owner: string }[]>(
     ownedObjects(`not (${ofGatewayOr(role)} or pg_get_userbyid(owner) = ${quoteLiteral(role)})`),

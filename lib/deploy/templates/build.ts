@@ -3,7 +3,7 @@ import { GatewayError } from '../../errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteIdentifier } from '../../postgres/quote.ts'
 import type { Owner } from '../../tenancy/names.ts'
-import { logCopiedSequences } from '../database/copied-sequences.ts'
+import { sequencesOf } from '../database/copied-sequences.ts'
 import { createDatabase, dropDatabase, withDatabaseLock } from '../database/database.ts'
 import { asGateway, handOver } from '../database/handover.ts'
 import { leaseForDeploy } from '../database/role-lease.ts'
@@ -146,11 +146,10 @@ async function runFiles(
   // A killed gateway may have left it.
   await dropDatabase(parts, admin, database)
   const { baseTemplate, databaseCopy } = parts.config
-  await createDatabase(admin, database, { baseTemplate: from ?? baseTemplate, databaseCopy })
+  const copied = from ?? baseTemplate
+  await createDatabase(admin, database, { baseTemplate: copied, databaseCopy })
   const owner: Owner = { platform, tenantId: null, schema: null, database }
-  await handOver(parts, admin, owner, (sql) =>
-    logCopiedSequences(sql, parts.roles.roleOf(platform)),
-  )
+  await handOver(parts, admin, owner, sequencesOf(copied, parts, platform))
   const { lease, ledgerKey } = await leaseForDeploy(parts, owner)
   try {
     if (from !== null) {

@@ -1,21 +1,11 @@
 import type { Sql } from '../../../postgres/pools/connection.ts'
+import { readMajor } from '../../../postgres/server-tools.ts'
 import type { Owner } from '../../../tenancy/names.ts'
-import { moveRefused } from '../check.ts'
+import { findNames, moveRefused, type Objects } from '../check.ts'
 import { REPLICATED } from './published.ts'
 
 /** The first version whose replication writes to a table as the owner of the table. */
-const AS_OWNER = 160000
-
-/** Objects that an error names. */
-const MAX_NAMED = 5
-
-/** What a database has that keeps it from being replicated. */
-export interface Objects {
-  what: string
-  hint: string
-  /** Reads their names. */
-  sql: string
-}
+const AS_OWNER = 16
 
 /** What would run a second time on the other server. */
 export const TRIGGERS: Objects = {
@@ -77,23 +67,9 @@ const CODE: Objects[] = [
   },
 ]
 
-/** Returns what code of a platform keeps its database from being replicated to a server of this version. */
-export function codeObjects(version: number): Objects[] {
-  return version < AS_OWNER ? [TRIGGERS, ...CODE] : [TRIGGERS]
-}
-
-/** Returns the version of a session's server, such as 150018. */
-export async function readVersion(sql: Sql): Promise<number> {
-  const [row] = await sql<[{ version: number }]>`
-    select current_setting('server_version_num')::integer as version
-  `
-  return row.version
-}
-
-/** Returns the names of the objects that a database has, at most `MAX_NAMED`; '' if it has none. */
-export async function findNames(sql: Sql, { sql: query }: Objects): Promise<string> {
-  const rows = await sql.unsafe<{ name: string }[]>(`${query} order by 1 limit ${MAX_NAMED}`)
-  return rows.map(({ name }) => name).join(', ')
+/** Returns what code of a platform keeps its database from being replicated to a server of this major version. */
+export function codeObjects(major: number): Objects[] {
+  return major < AS_OWNER ? [TRIGGERS, ...CODE] : [TRIGGERS]
 }
 
 /**
@@ -103,12 +79,12 @@ export async function findNames(sql: Sql, { sql: query }: Objects): Promise<stri
  * @throws {GatewayError} move_refused
  */
 export async function checkCode(copy: Sql, owner: Owner): Promise<void> {
-  for (const objects of codeObjects(await readVersion(copy))) {
+  for (const objects of codeObjects(await readMajor(copy))) {
     const names = await findNames(copy, objects)
-    if (names === '') continue
+    if (names.length === 0) continue
     throw moveRefused(
       owner,
-      `not by logical replication: it has ${objects.what} (${names})`,
+      `not by logical replication: it has ${objects.what} (${names.join(', ')})`,
       objects.hint,
     )
   }

@@ -1,11 +1,12 @@
 import type { GatewayError } from '../../../errors.ts'
 import type { Sql } from '../../../postgres/pools/connection.ts'
 import { quoteLiteral } from '../../../postgres/quote.ts'
+import { readMajor } from '../../../postgres/server-tools.ts'
 import { databaseName, type Owner } from '../../../tenancy/names.ts'
 import { asGateway } from '../../database/handover.ts'
-import { moveRefused } from '../check.ts'
+import { findNames, moveRefused, type Objects } from '../check.ts'
 import type { MoveServers } from '../servers.ts'
-import { codeObjects, findNames, type Objects, readVersion } from './code.ts'
+import { codeObjects } from './code.ts'
 import { connectionTo } from './link.ts'
 import { REPLICATED } from './published.ts'
 
@@ -70,11 +71,12 @@ export async function whyNotReplicated(
     ...(await source.catalog.use((sql) => ofSource(sql, servers))),
     ...(await target.catalog.use((sql) => ofTarget(sql, servers))),
   ]
-  const version = await target.catalog.use(readVersion)
+  const major = await target.catalog.use(readMajor)
   await asGateway(source, databaseName(owner), async (sql) => {
-    for (const objects of [...OBJECTS, ...codeObjects(version)]) {
+    for (const objects of [...OBJECTS, ...codeObjects(major)]) {
       const names = await findNames(sql, objects)
-      if (names !== '') found.push({ why: `it has ${objects.what} (${names})`, hint: objects.hint })
+      if (names.length === 0) continue
+      found.push({ why: `it has ${objects.what} (${names.join(', ')})`, hint: objects.hint })
     }
   })
   // Only servers that fit are asked to reach each other.
