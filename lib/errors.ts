@@ -56,7 +56,7 @@ export const CODES = {
   revert_refused: [409, 'The database has not had all of the archive that it is to go back to.'],
   tenant_busy: [
     409,
-    'The tenant is being dropped, or cannot be renamed, copied or moved now: `sessions` use its database, or its copy would take `estimated_s`.',
+    'The tenant is being dropped, or cannot be renamed, copied or moved now: `sessions` use its database, or its copy would take `estimated_s`. Also: another request has made, changed or dropped its database for DEPLOY_TIMEOUT_SECS; `sessions` has the one that holds its lock.',
   ],
   move_refused: [
     409,

@@ -1,6 +1,7 @@
 import { defineHandler } from 'h3'
 import { audited } from '../../lib/audit/audited.ts'
 import { readJsonObject } from '../../lib/http/body/body.ts'
+import { clientGone } from '../../lib/http/client-gone.ts'
 import { goToServerOf } from '../../lib/http/server-of.ts'
 import { parseFlag } from '../../lib/json/flag.ts'
 import { parseLabels } from '../../lib/tenancy/labels.ts'
@@ -44,13 +45,14 @@ export default defineHandler({
     const to = parseNewName(from, body.to)
     const labels = parseLabels(body.labels)
     const isHeld = parseFlag('hold', body.hold)
+    const gone = clientGone(event)
     request.database = databaseName(from)
     const cloned = await audited(event, {
       action: 'clone_tenant',
       owner: from,
       asked: { to: to.tenantId, ...(body.labels && { labels }), ...(isHeld && { hold: true }) },
       work: async (note) => {
-        const done = await gateway.deploys.cloneTenant({ from, to, labels, isHeld })
+        const done = await gateway.deploys.cloneTenant({ from, to, labels, isHeld, gone })
         note({ copied_bytes: done.bytes, held_ms: done.heldMs })
         event.res.status = 201
         return done

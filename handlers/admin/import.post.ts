@@ -2,6 +2,7 @@ import { defineHandler } from 'h3'
 import { audited } from '../../lib/audit/audited.ts'
 import { parseText, readQuery } from '../../lib/http/body/page-query.ts'
 import { RawBody } from '../../lib/http/body/raw-body.ts'
+import { clientGone } from '../../lib/http/client-gone.ts'
 import { nodeOf } from '../../lib/http/request.ts'
 import { goToServerFor, makeThere, ownServerField } from '../../lib/http/server-of.ts'
 import { parseLabelFilter } from '../../lib/tenancy/labels.ts'
@@ -43,6 +44,7 @@ export default defineHandler({
     const owner = await gateway.tenants.resolve(asked)
     const body = new RawBody(req, res, gateway.config.requestTimeoutMs)
     request.database = databaseName(owner)
+    const gone = clientGone(event)
     try {
       const { bytes } = await audited(event, {
         action: 'import_tenant',
@@ -57,6 +59,7 @@ export default defineHandler({
               owner,
               labels,
               next: () => body.next(),
+              gone,
               onDatabase: (change) => note({ [`database_${change}`]: true }),
             }),
           )

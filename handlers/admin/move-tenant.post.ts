@@ -6,6 +6,7 @@ import type { MoveRequest } from '../../lib/deploy/relocate/request.ts'
 import { GatewayError } from '../../lib/errors.ts'
 import { acceptsLines, streamLines } from '../../lib/http/answer/ndjson.ts'
 import { readJsonObject } from '../../lib/http/body/body.ts'
+import { clientGone } from '../../lib/http/client-gone.ts'
 import { nodeOf } from '../../lib/http/request.ts'
 import { goToServerOf } from '../../lib/http/server-of.ts'
 import { parseFlag } from '../../lib/json/flag.ts'
@@ -65,6 +66,7 @@ export default defineHandler({
     const database = databaseName(owner)
     request.database = database
     const from = main.servers.nameOf(gateway)
+    const gone = clientGone(event)
     if (from === toName) {
       throw new GatewayError('invalid_request', `${describeOwner(owner)} is on the server ${from}`)
     }
@@ -75,7 +77,7 @@ export default defineHandler({
         asked: { from, to: toName, how, ...(isHeld && { hold: true }) },
         work: async (note) => {
           const started = performance.now()
-          const wanted = { owner, how, isHeld, maxWaitMs: 1000 * maxWaitS, tries, onStep }
+          const wanted = { owner, how, isHeld, maxWaitMs: 1000 * maxWaitS, tries, gone, onStep }
           const moved = await moveBetween(main.servers, from, toName, wanted)
           const { bytes, heldMs, kept, refusal } = moved
           note({ how: moved.how, copied_bytes: bytes, held_ms: heldMs, kept })

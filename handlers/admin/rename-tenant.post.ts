@@ -1,6 +1,7 @@
 import { defineHandler } from 'h3'
 import { audited } from '../../lib/audit/audited.ts'
 import { readJsonObject } from '../../lib/http/body/body.ts'
+import { clientGone } from '../../lib/http/client-gone.ts'
 import { goToServerOf } from '../../lib/http/server-of.ts'
 import { parseFlag } from '../../lib/json/flag.ts'
 import { databaseName } from '../../lib/tenancy/names.ts'
@@ -45,7 +46,7 @@ export default defineHandler({
       action: 'rename_tenant',
       owner: from,
       asked: { to: to.tenantId, ...(isHeld && { hold: true }) },
-      work: () => gateway.deploys.renameTenant(from, to, isHeld),
+      work: () => gateway.deploys.renameTenant(from, to, isHeld, clientGone(event)),
       describe: () => ({ databases }),
     })
     return {

@@ -77,7 +77,8 @@ export async function readSessions(
     cross join lateral (select coalesce(c.platform, t.platform, role.platform) as platform) as of
     cross join lateral (
       select coalesce(
-        a.application_name = ${application}
+        -- That which holds a lock has more in its name (see lib/deploy/database/with-lock.ts).
+        (a.application_name = ${application} or starts_with(a.application_name, ${`${application} `}))
           and (a.usename = current_user or a.usename = c.owner_role or role.is_session or (
             t.database is not null and exists (
               select from pg_roles r where r.oid = a.usesysid

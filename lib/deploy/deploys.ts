@@ -165,8 +165,8 @@ export class Deploys {
   }
 
   /** Renames a tenant and its database. See `renameTenant`. */
-  renameTenant(from: Owner, to: Owner, isHeld: boolean): Promise<Tenant> {
-    return renameTenant(this.parts, from, to, isHeld)
+  renameTenant(from: Owner, to: Owner, isHeld: boolean, gone: AbortSignal): Promise<Tenant> {
+    return renameTenant(this.parts, from, to, isHeld, gone)
   }
 
   /** Copies a tenant with its database. See `cloneTenant`. */

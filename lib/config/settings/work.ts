@@ -31,7 +31,7 @@ export const DEPLOYS = {
   }),
   deployTimeoutMs: seconds('DEPLOY_TIMEOUT_SECS', 1800, {
     about: 'How long a deploy to one database, an export or an import may take.',
-    edge: 'After that it is cancelled and rolled back: 504 `query_timeout`. An export is cut, and the database of an import dropped.',
+    edge: 'After that it is cancelled and rolled back: 504 `query_timeout`. An export is cut, and the database of an import dropped. A request waits for as long while another one makes, changes or drops its database: 409 `tenant_busy`, or 504 of a deploy, with the `sessions` that it waits for.',
   }),
   olderArchives: word('OLDER_ARCHIVES', '`ignore` or `deploy`', 'ignore', olderArchives, {
     about: 'What /register does with an archive older than the one in place.',

@@ -1,6 +1,6 @@
 import type { Config } from '../../config.ts'
 import { GatewayError } from '../../errors.ts'
-import { fromPostgres, isPostgresError } from '../../postgres/errors.ts'
+import { isPostgresError } from '../../postgres/errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteIdentifier } from '../../postgres/quote.ts'
 import { INSUFFICIENT_PRIVILEGE, OBJECT_IN_USE } from '../../postgres/sqlstates.ts'
@@ -13,7 +13,6 @@ import {
   isAnnounced,
 } from '../../tenancy/catalog/creations.ts'
 import { checkNotMoving } from '../../tenancy/catalog/moved-away.ts'
-import { databaseLock, followedLock } from '../../tenancy/database-lock.ts'
 import { checkNameOwner } from '../../tenancy/name-owner.ts'
 import type { Owner } from '../../tenancy/names.ts'
 import { databaseName } from '../../tenancy/names.ts'
@@ -25,6 +24,7 @@ import { checkAdoptable, readUnclaimed } from './adoption.ts'
 import { sequencesOf } from './copied-sequences.ts'
 import { handOver } from './handover.ts'
 import { placed } from './placed.ts'
+import { withDatabaseLock } from './with-lock.ts'
 
 /** Called when a database was created, or dropped again. */
 export type OnDatabase = (change: 'created' | 'dropped') => void
@@ -35,7 +35,6 @@ interface Copied<T> {
   role: string | null
 }
 
-const ADMIN_WAIT_MS = 60_000
 const CREATE_ATTEMPTS = 5
 
 const DUPLICATE_DATABASE = '42P04'
@@ -128,49 +127,6 @@ export async function createEmpty(
   const make = async () => true
   const isCreated = await ensureDatabase(parts, owner, make, true, onDatabase, undefined, about)
   if (!isCreated) throw alreadyThere(owner, databaseName(owner))
-}
-
-/**
- * Runs `work` under an advisory lock that keeps all gateways from creating or dropping a database
- * of that name. The lock belongs to the session, so it ends with the connection.
- * @throws {GatewayError} any error of `work`, mapped by `fromPostgres`
- */
-export async function withDatabaseLock<T>(
-  parts: DeployParts,
-  name: string,
-  work: (admin: Sql) => Promise<T>,
-): Promise<T> {
-  const lease = await parts.pools.lease(parts.server.database, {
-    waitMs: ADMIN_WAIT_MS,
-  })
-  try {
-    // The session may be idle for as long as the work takes.
-    await lease.sql`select set_config('statement_timeout', '0', false),
-      set_config('idle_session_timeout', '0', false)`
-    await lockDatabase(lease.sql, name)
-    return await work(lease.sql)
-  } catch (error) {
-    throw fromPostgres(error, name)
-  } finally {
-    await lease.discard()
-  }
-}
-
-/**
- * Takes the lock of `withDatabaseLock` for one more name, until the session ends.
- * @throws {GatewayError} tenant_busy if the database is being replicated to another server
- */
-export async function lockDatabase(admin: Sql, name: string): Promise<void> {
-  const [lock] = await admin<{ is_free: boolean; is_still: boolean }[]>`
-    select pg_try_advisory_lock(${databaseLock(admin, name)}) as is_free,
-      pg_try_advisory_xact_lock_shared(${followedLock(admin, name)}) as is_still
-  `
-  if (lock!.is_free) return
-  if (!lock!.is_still) {
-    const message = `${name} is being moved to another server`
-    throw new GatewayError('tenant_busy', message, { database: name })
-  }
-  await admin`select pg_advisory_lock(${databaseLock(admin, name)})`
 }
 
 /**

@@ -11,8 +11,9 @@ import type { Labels } from '../../tenancy/labels.ts'
 import { databaseName, type Owner } from '../../tenancy/names.ts'
 import { describeOwner, ownerFields } from '../../tenancy/owner-identity.ts'
 import { logCopiedSequences } from '../database/copied-sequences.ts'
-import { dropDatabase, lockDatabase, nameConflict } from '../database/database.ts'
+import { dropDatabase, nameConflict } from '../database/database.ts'
 import { asGateway } from '../database/handover.ts'
+import { lockDatabase } from '../database/with-lock.ts'
 import { copyDeployments } from '../deployments/move.ts'
 import { copyLeft } from '../fleet/left.ts'
 import type { DeployParts } from '../parts.ts'
@@ -33,6 +34,8 @@ export interface CloneRequest {
   labels: Labels
   /** Answers calls of the source 503 meanwhile, however long the copy takes. */
   isHeld: boolean
+  /** Ends the wait for its turn when the client is gone. */
+  gone: AbortSignal
 }
 
 /** A copy that was made. */
@@ -55,13 +58,13 @@ export function cloneTenant(
   times: CopyTime,
   request: CloneRequest,
 ): Promise<Cloned> {
-  const { from, to } = request
-  return moving(parts, from, to, async (admin, tenant) => {
+  const { from, to, gone } = request
+  return moving(parts, from, to, gone, async (admin, tenant) => {
     const database = databaseName(to)
     if (database === tenant.database) throw nameConflict(to, database, tenant)
     const copy = `${copyPrefix(parts.catalogId)}${randomBytes(8).toString('hex')}`
     // Tells the other gateways that the copy is being made.
-    await lockDatabase(admin, copy)
+    await lockDatabase(parts, admin, copy)
     try {
       const cloned = await copyHeld(parts, times, admin, tenant, copy, request.isHeld)
       await asGateway(parts, copy, (sql) =>

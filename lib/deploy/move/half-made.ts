@@ -1,5 +1,6 @@
 import { databaseLock } from '../../tenancy/database-lock.ts'
-import { dropDatabase, withDatabaseLock } from '../database/database.ts'
+import { dropDatabase } from '../database/database.ts'
+import { withDatabaseLock } from '../database/with-lock.ts'
 import type { DeployParts } from '../parts.ts'
 
 /** Returns the prefix of the names that copies have while they are made. */

@@ -21,6 +21,7 @@ import { stillInUse, untilNobody } from './sessions.ts'
  * Renames a tenant and its database, in one transaction: a gateway that is killed leaves one name.
  * Calls are held until then, and follow the tenant; the old name is unknown afterwards.
  * @param isHeld answers calls 503 meanwhile, and waits longer for those that run
+ * @param gone ends the wait for its turn when the client is gone
  * @returns the tenant as it was
  * @throws {GatewayError} the errors of `moving`; tenant_busy if sessions do not end
  */
@@ -29,8 +30,9 @@ export function renameTenant(
   from: Owner,
   to: Owner,
   isHeld: boolean,
+  gone: AbortSignal,
 ): Promise<Tenant> {
-  return moving(parts, from, to, async (admin, tenant) => {
+  return moving(parts, from, to, gone, async (admin, tenant) => {
     const [source, target] = [tenant.database, databaseName(to)]
     // Another spelling of the id may give the same name; the database stays as it is then.
     if (source === target) await writeName(admin, tenant, to)

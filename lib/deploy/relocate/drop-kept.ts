@@ -2,7 +2,8 @@ import { GatewayError } from '../../errors.ts'
 import { forgetMoved, readMoved } from '../../tenancy/catalog/moved-away.ts'
 import { databaseName, type Owner } from '../../tenancy/names.ts'
 import { describeOwner, ownerFields } from '../../tenancy/owner-identity.ts'
-import { dropDatabaseNow, withDatabaseLock } from '../database/database.ts'
+import { dropDatabaseNow } from '../database/database.ts'
+import { withDatabaseLock } from '../database/with-lock.ts'
 import type { DeployParts } from '../parts.ts'
 
 /**

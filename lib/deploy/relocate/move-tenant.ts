@@ -3,7 +3,7 @@ import type { Sql } from '../../postgres/pools/connection.ts'
 import { databaseLock } from '../../tenancy/database-lock.ts'
 import { databaseName, type Owner } from '../../tenancy/names.ts'
 import { describeOwner, ownerFields } from '../../tenancy/owner-identity.ts'
-import { withDatabaseLock } from '../database/database.ts'
+import { withDatabaseLock } from '../database/with-lock.ts'
 import { checkServers, checkSource, checkTarget } from './begin.ts'
 import type { Plan } from './how.ts'
 import { readMove, removeMove } from './moves-table.ts'
@@ -40,7 +40,7 @@ export async function moveTenant(
   signal: AbortSignal,
 ): Promise<Moved> {
   const { source, target, main, from, to } = servers
-  const { owner, onStep } = request
+  const { owner, gone, onStep } = request
   const database = databaseName(owner)
   onStep('preparing')
   const fitting = await checkServers(servers, owner)
@@ -64,10 +64,10 @@ export async function moveTenant(
       )
     }
     try {
-      const working = () =>
-        withDatabaseLock(source, database, (admin) =>
-          withDatabaseLock(target, database, (there) => work(admin, there)),
-        )
+      const waiting = AbortSignal.any([signal, gone])
+      const onTarget = (admin: Sql) =>
+        withDatabaseLock(target, database, (there) => work(admin, there), waiting)
+      const working = () => withDatabaseLock(source, database, onTarget, waiting)
       // Deploys are told that it is moved rather than that they have waited for too long.
       if (plan.how === 'replicate') await working()
       else await source.queue.run(database, working)

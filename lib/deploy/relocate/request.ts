@@ -24,6 +24,8 @@ export interface MoveRequest {
   maxWaitMs: number
   /** How often replication tries to hold calls, where those that run last for too long. */
   tries: number
+  /** Ends the wait for the locks of both names, and nothing later, when the client is gone. */
+  gone: AbortSignal
   /** @param about how far replication is, or how often it has tried to hold calls */
   onStep: (step: MoveStep, about?: Followed | { tries: number }) => void
 }

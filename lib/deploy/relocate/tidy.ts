@@ -1,6 +1,6 @@
 import { extendHold } from '../../tenancy/catalog/tenant-hold.ts'
 import type { Owner } from '../../tenancy/names.ts'
-import { withDatabaseLock } from '../database/database.ts'
+import { withDatabaseLock } from '../database/with-lock.ts'
 import type { DeployParts } from '../parts.ts'
 import type { How } from './how.ts'
 import { giveUp, type MovePhase, removeMove } from './moves-table.ts'

@@ -35,6 +35,18 @@ export const LOCK_AGAIN = `
 /** Interval between attempts to get a lock that another deploy holds, in milliseconds. */
 const POLL_MS = 50
 
+/** Attempts after which it is looked again who holds the lock. */
+const POLLS_PER_LOOK = 20
+
+/** A session that holds the lock of a deploy. */
+interface Holder {
+  pid: number
+  role: string | null
+  application: string | null
+  /** Beginning of its transaction, or else of its state; ISO 8601. */
+  since: string | null
+}
+
 /** Settings of a deploy's session at the start of each file. */
 export interface DeploySession {
   /** lock_timeout of each statement, in milliseconds. */
@@ -82,9 +94,13 @@ export async function openDeploySession<T>(
   await sql.unsafe('rollback')
   // Polls, because a session that waits for the lock inside PostgreSQL holds a snapshot. A CREATE
   // INDEX CONCURRENTLY of the running deploy would wait for that snapshot: a deadlock.
+  let holders: Holder[] = []
+  let polls = 0
   do {
+    // Not when the time is up: what is asked then is cancelled.
+    if (polls++ % POLLS_PER_LOOK === 0) holders = await readHolders(sql)
     await new Promise((resolve) => setTimeout(resolve, POLL_MS))
-    limit.check()
+    if (limit.isOver) throw stillDeployed(holders, limit)
     await checkNotFollowed(sql)
   } while (!(await tryDeployLock(sql)))
   return { session, begun: await begin() }
@@ -106,6 +122,36 @@ async function checkNotFollowed(sql: Sql): Promise<void> {
   if (!isMoving) return
   const message = `${database} is being moved to another server: deploy to it afterwards`
   throw new GatewayError('tenant_busy', message, { database })
+}
+
+/** Returns the sessions that deploy to the database. */
+async function readHolders(sql: Sql): Promise<Holder[]> {
+  return sql.unsafe<Holder[]>(`
+    select a.pid, a.usename::pg_catalog.text as role,
+      nullif(a.application_name, '') as application,
+      pg_catalog.to_json(coalesce(a.xact_start, a.state_change, a.backend_start)) as since
+    from pg_catalog.pg_locks l
+    join pg_catalog.pg_stat_activity a on a.pid = l.pid
+    where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+      and l.database = (
+        select d.oid from pg_catalog.pg_database d
+        where d.datname = pg_catalog.current_database()
+      )
+      and l.objid::pg_catalog.int8 = ${DEPLOY_LOCK}::pg_catalog.int8 & 4294967295
+  `)
+}
+
+/** Returns the error of a deploy that has waited for another one for too long. */
+function stillDeployed(sessions: Holder[], limit: TimeLimit): GatewayError {
+  return new GatewayError(
+    'query_timeout',
+    `Another deploy to ${limit.database} has not ended within ${limit.seconds} s (DEPLOY_TIMEOUT_SECS)`,
+    {
+      database: limit.database,
+      sessions,
+      hint: 'Send the request again when it has ended, or end its session with pg_terminate_backend(pid)',
+    },
+  )
 }
 
 /**

@@ -43,14 +43,28 @@ export class TimeLimit {
     if (this.#isOver) throw this.#timeout(undefined)
   }
 
+  /** Whether the time is up, for work that waits in the gateway rather than in PostgreSQL. */
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
+  /** Name of the database that is deployed to. */
+  get database(): string {
+    return this.#connection.database
+  }
+
+  /** The limit, in seconds. */
+  get seconds(): number {
+    return this.#limitMs / 1000
+  }
+
   #timeout(error: unknown): GatewayError {
     if (error instanceof GatewayError && error.code === 'query_timeout') return error
     const { file, line, source } = error instanceof GatewayError ? error.details : {}
-    const seconds = this.#limitMs / 1000
     return new GatewayError(
       'query_timeout',
-      `The deploy took longer than ${seconds} s and was cancelled (DEPLOY_TIMEOUT_SECS)`,
-      { database: this.#connection.database, file, line, source },
+      `The deploy took longer than ${this.seconds} s and was cancelled (DEPLOY_TIMEOUT_SECS)`,
+      { database: this.database, file, line, source },
     )
   }
 }

@@ -22,10 +22,10 @@ import {
   nameConflict,
   type OnDatabase,
   reserved,
-  withDatabaseLock,
 } from '../database/database.ts'
 import { handOver } from '../database/handover.ts'
 import { placed } from '../database/placed.ts'
+import { withDatabaseLock } from '../database/with-lock.ts'
 import { lookAt } from '../older/look.ts'
 import type { DeployParts } from '../parts.ts'
 import { isReserved } from '../templates/names.ts'
@@ -40,6 +40,8 @@ export interface ImportRequest {
   /** Reads the next piece of the dump; undefined at its end. */
   next: () => Promise<Buffer | undefined>
   onDatabase?: OnDatabase
+  /** Ends the wait for the name when the client is gone. */
+  gone: AbortSignal
 }
 
 /** A tenant that was created from a dump. */
@@ -66,15 +68,15 @@ interface CheckedDump extends ListedDump {
 export async function importTenant(
   parts: DeployParts,
   transfers: Transfers,
-  { owner, labels, next, onDatabase }: ImportRequest,
+  { owner, labels, next, onDatabase, gone }: ImportRequest,
 ): Promise<Imported> {
   const database = databaseName(owner)
   const name = parts.roles.roleOf(owner.platform)
   if (name === null) throw hasNoRole(database)
   const tool = await parts.catalog.use((sql) => requirePgTool(sql, 'pg_restore'))
   const pieces = new Pieces(next)
-  await transfers.run(parts.config.deployTimeoutMs, (signal) =>
-    withDatabaseLock(parts, database, async (admin) => {
+  await transfers.run(parts.config.deployTimeoutMs, (signal) => {
+    const work = async (admin: Sql) => {
       await checkFree(parts, admin, owner)
       // Before the dump is read, which cannot be read again for another server.
       await placed(parts, admin, owner, async () => {
@@ -83,10 +85,12 @@ export async function importTenant(
         const restoring = { owner, database, role: name, tool, pieces, signal }
         await makeDatabase(parts, admin, restoring, dump, labels, onDatabase)
       })
-    }).catch((error) => {
+    }
+    const waiting = AbortSignal.any([signal, gone])
+    return withDatabaseLock(parts, database, work, waiting).catch((error) => {
       throw error instanceof TemporaryFolderError ? cannotWrite(error, database) : error
-    }),
-  )
+    })
+  })
   await recordLedger(parts, owner, name)
   const { bytes } = pieces
   parts.log.info('A tenant was imported', { ...ownerFields(owner), database, bytes })

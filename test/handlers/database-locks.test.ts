@@ -1,0 +1,110 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { withDatabaseLock } from '../../lib/deploy/database/with-lock.ts'
+import { databaseLock } from '../../lib/tenancy/database-lock.ts'
+import { findTools, importTenant } from '../helpers/dumps.ts'
+import {
+  connectTo,
+  type Json,
+  startTestGateway,
+  type TestGateway,
+  uniqueName,
+} from '../helpers/gateway.ts'
+import { pack, textFunction } from '../helpers/platforms.ts'
+
+// What waits for the lock of a database, or of its deploys, ends, and tells who has it.
+
+const tools = await findTools()
+const platform = uniqueName('locked')
+const name = (tenant: string) => `${platform}_${tenant}`
+let gateway: TestGateway
+let archive: Uint8Array
+beforeAll(async () => {
+  gateway = await startTestGateway({ DEPLOY_TIMEOUT_SECS: '1' })
+  archive = await pack(textFunction('f', 'one'))
+  await gateway.register(platform, archive, 'a')
+})
+afterAll(() => gateway.stop())
+
+/** Runs `work` while another gateway has the locks of these tenants' names. */
+async function whileLocked<T>(tenants: string[], work: () => Promise<T>): Promise<T> {
+  const session = connectTo(gateway.server.database)
+  try {
+    for (const tenant of tenants)
+      await session`select pg_advisory_lock(${databaseLock(session, name(tenant))})`
+    return await work()
+  } finally {
+    await session.end()
+  }
+}
+
+const ids = async () =>
+  (await gateway.get(`/admin/tenants?platform=${platform}`)).body.tenants.map(
+    ({ tenant_id }: Json) => tenant_id,
+  )
+
+test('whoever waits for a name for too long is told which gateway has it, and since when', async () => {
+  const { parts } = gateway.gateway.deploys
+  const told = await withDatabaseLock(parts, name('b'), () =>
+    gateway.register(platform, archive, 'b'),
+  )
+  expect(told).toMatchObject({ status: 409, body: { error: 'tenant_busy', database: name('b') } })
+  const [holder] = told.body.sessions
+  const { role } = holder
+  expect(holder).toEqual({
+    pid: expect.any(Number),
+    role,
+    client: null,
+    application: expect.stringMatching(
+      new RegExp(`^db-gateway \\S+:${process.pid} since \\d{4}-\\d\\d-\\d\\dT[\\d:]{8}Z$`),
+    ),
+  })
+  expect(told.body.message).toContain(`process ${holder.pid} of PostgreSQL`)
+  const renamed = await whileLocked(['b'], () =>
+    gateway.post('/admin/rename-tenant', { platform, tenant_id: 'a', to: 'b' }),
+  )
+  expect(renamed).toMatchObject({ status: 409, body: { error: 'tenant_busy' } })
+  expect((await gateway.register(platform, archive, 'b')).status).toBe(200)
+})
+
+test('a client that is gone while it waits has nothing done', async () => {
+  const before = await ids()
+  const init = (body: object) => ({
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ platform, tenant_id: 'a', ...body }),
+  })
+  await whileLocked(['c', 'd', 'e'], async () => {
+    const leaving = new AbortController()
+    const { signal } = leaving
+    const asked = [
+      fetch(`${gateway.url}/admin/rename-tenant`, { ...init({ to: 'c' }), signal }),
+      fetch(`${gateway.url}/admin/clone-tenant`, { ...init({ to: 'd' }), signal }),
+      ...(tools
+        ? [importTenant(gateway, { platform, tenant_id: 'e' }, new Uint8Array(100), { signal })]
+        : []),
+    ].map((one) => one.then(() => 'answered').catch(() => 'gone'))
+    await sleep(300)
+    leaving.abort()
+    expect(new Set(await Promise.all(asked))).toEqual(new Set(['gone']))
+    const waiting = () => gateway.gateway.deploys.running + gateway.gateway.deploys.waiting
+    await expect.poll(waiting, { timeout: 500 }).toBe(0)
+  })
+  expect(await ids()).toEqual(before)
+})
+
+test('a deploy that waits for another one for too long tells its session', async () => {
+  const session = connectTo(name('a'))
+  const [locked] = await session`
+    select pg_backend_pid() as pid, pg_advisory_lock(hashtext('_db_gateway_deploy'))
+  `
+  const told = await gateway.register(platform, await pack(textFunction('f', 'two')), 'a')
+  await session.end()
+  expect(told).toMatchObject({
+    status: 504,
+    body: { error: 'query_timeout', sessions: [{ pid: locked!.pid }] },
+  })
+  expect(told.body.message).toBe(
+    `Another deploy to ${name('a')} has not ended within 1 s (DEPLOY_TIMEOUT_SECS)`,
+  )
+})
