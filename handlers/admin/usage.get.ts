@@ -94,29 +94,34 @@ async function readAll(
   perDay: boolean,
 ): Promise<{ found: UsageEntry[]; servers_away?: string[] }> {
   const { servers } = gateway
-  const queryOf = async ({ tenants }: Gateway) => ({
-    ...asked,
-    database: from.owner && databaseName(await tenants.resolve(from.owner)),
-  })
+  const holding = from.owner && (await servers.holding(from.owner))
+  const owner = from.owner && (await holding!.tenants.resolve(from.owner))
+  const query = { ...asked, database: owner && databaseName(owner) }
   if (!servers.areSeveral) {
     parseServer(servers, from.server)
-    return { found: await gateway.usage.read(await queryOf(gateway), perDay) }
+    return { found: await gateway.usage.read(query, perDay) }
   }
-  const gathered = await askServers(gateway, from, async (there) => {
-    const query = { ...(await queryOf(there)), after: undefined, limit: undefined }
+  // A tenant that was moved may have used something where it was.
+  const { server } = from
+  const gathered = await askServers(gateway, { server }, async (there) => {
+    const all = { ...query, after: undefined, limit: undefined }
     const server = asked.by === 'tenant' ? { server: servers.nameOf(there) } : {}
-    const entries = await there.usage.read(query, false)
+    const entries = await there.usage.read(all, false)
     return entries.map(({ key, shown }) => ({ key, shown: { ...shown, ...server } }))
   })
   const found = mergeUsage(
     gathered.answers.map(({ answer }) => answer),
     asked,
   )
+  if (asked.by === 'tenant' && server === undefined) {
+    for (const { key, shown } of found) {
+      const placed = servers.placements.of(key)
+      if (placed !== undefined) shown.server = placed
+    }
+  }
   if (!perDay) return { found, ...awayField(gateway, gathered) }
   const keys = found.map(({ key }) => key)
-  const days = await askServers(gateway, from, async (there) =>
-    there.usage.readDays(await queryOf(there), keys),
-  )
+  const days = await askServers(gateway, { server }, (there) => there.usage.readDays(query, keys))
   addDays(
     found,
     days.answers.map(({ answer }) => answer),

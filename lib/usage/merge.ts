@@ -24,6 +24,9 @@ export function mergeUsage(
       sums.set(key, { key, shown: { ...shown, since_start: { ...shown.since_start } } })
       continue
     }
+    // A server that it was moved from may not know it any more.
+    sum.tenant_id ??= shown.tenant_id
+    sum.schema_name ??= shown.schema_name
     addShown(sum, shown)
     addShown(sum.since_start, shown.since_start)
   }

@@ -2,7 +2,9 @@ import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteIdentifier } from '../../postgres/quote.ts'
 import { noteLimits, noteSchemas, noteSuspensions } from '../../tenancy/catalog/catalog-identity.ts'
 import { databaseName, type Owner } from '../../tenancy/names.ts'
-import { ADD_TO_COUNTS } from '../../usage/table.ts'
+import { moveSlow } from '../../usage/slow/table.ts'
+import { ADD_TO_COUNTS, moveUsage } from '../../usage/table.ts'
+import { moveTimes } from '../../usage/times/table.ts'
 
 type Row = Record<string, unknown>
 
@@ -64,6 +66,17 @@ export async function copyCatalogRows(
 /** Deletes what a catalog has of a database beside its entry. */
 export async function deleteHistory(sql: Sql, database: string): Promise<void> {
   for (const { table } of HISTORY) await sql`delete from ${sql(table)} where database = ${database}`
+}
+
+/**
+ * Gives a database what was counted of it under the name that it has had since its history was copied, or
+ * was about to be (see `joinHolder`): gateways write late what they have counted.
+ */
+export async function takeBackUsage(sql: Sql, owner: Owner, kept: string): Promise<void> {
+  const to = { database: databaseName(owner), tenantId: owner.tenantId }
+  await moveUsage(sql, kept, to)
+  await moveTimes(sql, kept, to)
+  await moveSlow(sql, kept, to)
 }
 
 async function copyHistory(

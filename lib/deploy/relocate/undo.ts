@@ -14,7 +14,7 @@ import { databaseName, type Owner } from '../../tenancy/names.ts'
 import { isSameOwner } from '../../tenancy/owner-identity.ts'
 import { isLeft } from '../database/database.ts'
 import type { DeployParts } from '../parts.ts'
-import { deleteHistory } from './rows.ts'
+import { deleteHistory, takeBackUsage } from './rows.ts'
 
 /** Milliseconds that PostgreSQL gets to give a database its name back, when its sessions have ended. */
 const RENAME_LIMIT_MS = 10_000
@@ -52,6 +52,7 @@ export async function restoreSource(
         alter database ${quoteIdentifier(kept)} rename to ${quoteIdentifier(database)}
       `)
       await setHidden(admin, database, null)
+      await takeBackUsage(admin, owner, kept)
     })
   }
   await endHold(admin, database)
@@ -98,6 +99,7 @@ export async function leaveSource(
     await inTransaction(admin, async () => {
       await noteMoved(admin, owner, { movedTo: to, kept })
       await deleteHistory(admin, databaseName(owner))
+      await takeBackUsage(admin, owner, kept)
     })
   }
   forget(parts, owner)

@@ -1,0 +1,76 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { findTools } from '../helpers/dumps.ts'
+import {
+  createAdminDatabase,
+  dropAdminDatabase,
+  type Json,
+  startTestGateway,
+  type TestGateway,
+  uniqueName,
+} from '../helpers/gateway.ts'
+import { type AlikeServer, startAlikeServer } from '../helpers/major-servers.ts'
+import { pack } from '../helpers/platforms.ts'
+
+// What calls have used is counted once, whenever a gateway writes it while the tenant is moved.
+// PG_MAJOR=15 has pg_dump and pg_restore of Debian 12.
+
+const hasTools = (await findTools()) !== undefined
+const platform = uniqueName('used')
+const tenant = { platform, tenant_id: 'north' }
+let eu1: AlikeServer
+let home: string
+let gateways: TestGateway[]
+beforeAll(async () => {
+  eu1 = await startAlikeServer()
+  home = await createAdminDatabase()
+  const env = { DATABASE_URL: home, SERVERS: `eu1=${eu1.uri}` }
+  gateways = [await startTestGateway(env), await startTestGateway(env)]
+  const archive = await pack({
+    'functions/f.pssql': 'create function f() returns integer language sql as $$ select 1 $$',
+  })
+  await gateways[0]!.register(platform, archive, 'north')
+})
+afterAll(async () => {
+  for (const gateway of gateways) await gateway.stop()
+  await dropAdminDatabase(home)
+  await eu1.remove()
+})
+
+describe.runIf(hasTools)('usage of a tenant that is moved', () => {
+  test('has each call that was answered, on both gateways', async () => {
+    const [gateway, other] = gateways as [TestGateway, TestGateway]
+    let isRunning = true
+    let answered = 0
+    const failed: Json[] = []
+    const calls = [gateway, other, other].map(async (at) => {
+      while (isRunning) {
+        const { status, body } = await at.call(platform, 'f', [], 'north')
+        if (status === 200) answered++
+        else failed.push(body)
+      }
+    })
+    const usage = async (at: TestGateway, query: string) =>
+      (await at.get(`/admin/usage?platform=${platform}${query}`)).body.usage
+    // Each has its gateway write what it has counted.
+    const writing = gateways.map(async (at) => {
+      while (isRunning) await usage(at, '')
+    })
+    for (const [to, from] of [
+      ['eu1', 'main'],
+      ['main', 'eu1'],
+      ['eu1', 'main'],
+    ]) {
+      const { body } = await gateway.post('/admin/move-tenant', { ...tenant, to, how: 'dump' })
+      expect(body.status).toBe('moved')
+      const drop = { ...tenant, confirm: `${platform}_north`, server: from }
+      expect((await other.post('/admin/drop-tenant', drop)).status).toBe(200)
+    }
+    isRunning = false
+    await Promise.all([...calls, ...writing])
+    expect(failed).toEqual([])
+    await usage(other, '')
+    const shown = { database: `${platform}_north`, tenant_id: 'north', server: 'eu1' }
+    for (const query of ['', '&tenant_id=north'])
+      expect(await usage(gateway, query)).toMatchObject([{ ...shown, calls: answered }])
+  }, 60_000)
+})
