@@ -1,6 +1,7 @@
 import { GatewayError } from '../errors.ts'
 import { endsConnection, fromPostgres, isConnectionLost } from '../postgres/errors.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
+import { BeingMoved } from '../tenancy/catalog/moved-away.ts'
 import { traced } from '../tracing/scope.ts'
 import type { Job } from './job.ts'
 import { isUnsafeEnumUse, uncheckedUse } from './plan/enum-values.ts'
@@ -60,7 +61,11 @@ export async function deploy(sql: Sql, job: Job): Promise<DeployResult> {
       return attempt.result
     }
     const told = withCommitted(failure, job, attempt.done)
-    const isKept = !job.flags.dryRun && !job.isNew && !isLostBy(error, failure)
+    const isKept =
+      !job.flags.dryRun &&
+      !job.isNew &&
+      !isLostBy(error, failure) &&
+      !(failure instanceof BeingMoved)
     if (isKept) await recordFailure(sql, job, told, attempt.done, started)
     throw told
   }

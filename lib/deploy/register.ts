@@ -8,6 +8,7 @@ import {
   UNDEFINED_TABLE,
 } from '../postgres/sqlstates.ts'
 import { describeOwner } from '../tenancy/catalog/catalog.ts'
+import { BeingMoved } from '../tenancy/catalog/moved-away.ts'
 import { databaseName } from '../tenancy/names.ts'
 import { ownerKey } from '../tenancy/owner-identity.ts'
 import { type Span, traced } from '../tracing/scope.ts'
@@ -213,6 +214,8 @@ async function deployInSpan(
     })
     return result
   } catch (error) {
+    // It is no failure of the archive.
+    if (error instanceof BeingMoved) throw error
     if (!flags.dryRun) parts.forgetFunctions(database)
     parts.log.warn(`${what} failed: ${describeOwner(owner)}`, {
       ...describeFailure(error),

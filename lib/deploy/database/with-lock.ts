@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { GatewayError } from '../../errors.ts'
 import { fromPostgres } from '../../postgres/errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
+import { BeingMoved } from '../../tenancy/catalog/moved-away.ts'
 import { databaseLock, followedLock } from '../../tenancy/database-lock.ts'
 import type { DeployParts } from '../parts.ts'
 
@@ -79,10 +80,7 @@ export async function lockDatabase(
     gone?.throwIfAborted()
     const { is_free: isFree, is_still: isStill } = await tryLock(admin, name)
     if (isFree) return
-    if (!isStill) {
-      const message = `${name} is being moved to another server`
-      throw new GatewayError('tenant_busy', message, { database: name })
-    }
+    if (!isStill) throw new BeingMoved(name, name)
     const waitedMs = performance.now() - started
     if (waitedMs > config.deployTimeoutMs) throw await stillLocked(admin, name, waitedMs)
     if (isTold || waitedMs < TELL_AFTER_MS) continue

@@ -1,10 +1,12 @@
 import { concurrently } from '../../common/concurrently.ts'
 import { mapInSlices } from '../../common/in-slices.ts'
 import { GatewayError } from '../../errors.ts'
+import { BeingMoved, MovedAway } from '../../tenancy/catalog/moved-away.ts'
 import { scopeOfOrigin, traced } from '../../tracing/scope.ts'
 import type { DeployParts } from '../parts.ts'
 import { type DeployRequest, update } from '../register.ts'
 import { prove, withProof } from '../templates/proof.ts'
+import { afterMoves, type Moving } from './after-moves.ts'
 import type { FleetProgress } from './progress.ts'
 import { type DatabaseResult, unreached } from './results.ts'
 import { isAway, type Site } from './sites.ts'
@@ -27,6 +29,8 @@ interface Fleet {
   /** A deploy has failed on a server before one of its tenants had succeeded. */
   isBad: boolean
   end(result: DatabaseResult): void
+  /** Databases whose turn comes when they have been moved. */
+  moving: Moving[]
 }
 
 /** Thrown when a database gets its turn after the fleet has stopped starting new ones. */
@@ -38,6 +42,7 @@ const NOT_STARTED = Symbol('not started')
  * could be reached: the canary. If a main database or a canary fails, nothing else is started on any
  * server. The rest run MIGRATE_CONCURRENCY at a time on each server. With `strict` the archive is proven
  * on all of them before.
+ * Those that are being moved to another server come last, when they have been moved (see `afterMoves`).
  * A database that cannot be reached fails without stopping the others, and so do all of another server
  * that does not answer; if this server does not, nothing else is started. Nothing new is started once
  * the gateway is stopping, or `isStopped` is true.
@@ -54,7 +59,7 @@ export async function migrateSites(
     results.set(result.database, result)
     request.onEnd?.(result)
   }
-  const fleet = { hasFailed: false, isBad: false, end }
+  const fleet: Fleet = { hasFailed: false, isBad: false, end, moving: [] }
   request.onBegin?.(sites.flatMap(({ targets }) => targets.map(({ database }) => database)))
   const [own, ...others] = sites
   if (request.flags.strict) await Promise.all(others.map((site) => proveOther(request, site)))
@@ -64,6 +69,7 @@ export async function migrateSites(
     ...others.map((site) => migrateOther(request, site, fleet)),
   ])
   for (const one of settled) if (one.status === 'rejected') throw one.reason
+  if (own?.parts) await migrateMoved(own.parts, request, fleet)
   return results
 }
 
@@ -118,12 +124,15 @@ async function migrateSite(
   let isProven = false
   let down: GatewayError | undefined
   const ended = new Set<string>()
-  const mayStart = () => {
-    const goesOn = !fleet.isBad && (!fleet.hasFailed || request.onError === 'continue')
-    return goesOn && !down && !parts.isEnding() && !request.isStopped?.()
-  }
+  const mayStart = () => !down && goesOn(parts, request, fleet)
   const end = (result: DatabaseResult) => {
     ended.add(result.database)
+    const { error } = result
+    const target = targets.find(({ database }) => database === result.database)
+    if (target && isMoving(error)) {
+      fleet.moving.push({ target, error })
+      return { ...result, isReached: false }
+    }
     if (result.status === 'failed' && result.isReached) {
       fleet.hasFailed = true
       if (!isProven) fleet.isBad = true
@@ -173,6 +182,47 @@ async function migrateSite(
   if (!error) return
   const left = open.filter(({ database }) => !ended.has(database))
   await mapInSlices(left, ({ database }) => end(unreached(database, error)))
+}
+
+/** Deploys to the databases that were being moved when they had their turn. */
+async function migrateMoved(
+  parts: DeployParts,
+  request: SitesRequest,
+  fleet: Fleet,
+): Promise<void> {
+  const end = (result: DatabaseResult) => {
+    if (result.status === 'failed' && result.isReached) fleet.hasFailed = true
+    fleet.end(result)
+  }
+  const onTurn = ({ database }: Target) => request.onStart?.(database)
+  const deploy = async (there: DeployParts, target: Target) => {
+    const asked = { ...request, onTurn: () => onTurn(target) }
+    const result = await migrateOne(there, asked, target)
+    if (!result) return undefined
+    const { error, isReached } = result
+    const why = error && !isReached ? await whyUnreached(there, target.database, error) : { error }
+    if (isMoving(why.error)) return why.error
+    end({ ...result, error: why.error })
+    return undefined
+  }
+  await afterMoves(
+    parts,
+    fleet.moving,
+    () => goesOn(parts, request, fleet),
+    deploy,
+    ({ target, error }) => end(unreached(target.database, error)),
+  )
+}
+
+/** Whether further databases may be started, as far as the archive and the request are concerned. */
+function goesOn(parts: DeployParts, request: SitesRequest, fleet: Fleet): boolean {
+  const isGood = !fleet.isBad && (!fleet.hasFailed || request.onError === 'continue')
+  return isGood && !parts.isEnding() && !request.isStopped?.()
+}
+
+/** Whether a database was not deployed to because it is being moved, or has just been. */
+function isMoving(error: GatewayError | undefined): error is BeingMoved | MovedAway {
+  return error instanceof BeingMoved || error instanceof MovedAway
 }
 
 /**

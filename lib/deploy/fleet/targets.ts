@@ -1,5 +1,6 @@
 import { GatewayError } from '../../errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
+import { BeingMoved } from '../../tenancy/catalog/moved-away.ts'
 import { describeLabels, findLabelled, type Labels } from '../../tenancy/labels.ts'
 import type { Owner } from '../../tenancy/names.ts'
 import { describeAbsent, ownerKey } from '../../tenancy/owner-identity.ts'
@@ -179,16 +180,13 @@ export async function findUnreachable(
   return new Map(
     rows.map(({ database, is_missing, is_moved }) => [
       database,
-      is_missing ? (is_moved ? moving(database) : missing(database)) : closed(database),
+      is_missing
+        ? is_moved
+          ? new BeingMoved(`Database ${database}`, database)
+          : missing(database)
+        : closed(database),
     ]),
   )
-}
-
-function moving(database: string): GatewayError {
-  return new GatewayError('tenant_busy', `Database ${database} is being moved to another server`, {
-    database,
-    hint: 'Send the request again with only=failed when it has been moved',
-  })
 }
 
 function missing(database: string): GatewayError {

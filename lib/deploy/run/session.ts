@@ -1,6 +1,7 @@
 import { GatewayError } from '../../errors.ts'
 import { send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
+import { BeingMoved } from '../../tenancy/catalog/moved-away.ts'
 import type { TimeLimit } from './time-limit.ts'
 
 /** Key of the lock that lets one deploy at a time into a database. */
@@ -119,9 +120,7 @@ async function checkNotFollowed(sql: Sql): Promise<void> {
     ) as is_moving
   `)
   const { database, is_moving: isMoving } = row!
-  if (!isMoving) return
-  const message = `${database} is being moved to another server: deploy to it afterwards`
-  throw new GatewayError('tenant_busy', message, { database })
+  if (isMoving) throw new BeingMoved(database, database)
 }
 
 /** Returns the sessions that deploy to the database. */

@@ -46,18 +46,24 @@ export class MovedAway extends GatewayError {
   }
 }
 
+/** The database of a request is being moved to another server: nothing has run. */
+export class BeingMoved extends GatewayError {
+  /** @param what the database or its owner, as the subject of a sentence */
+  constructor(what: string, database: string) {
+    super('tenant_busy', `${what} is being moved to another server`, {
+      database,
+      hint: 'Send the request again when it has been moved',
+    })
+  }
+}
+
 /**
  * Checks that a database is not being moved to another server: it has another name then, and what is
  * written of it would stay behind.
- * @throws {GatewayError} tenant_busy
+ * @throws {BeingMoved} tenant_busy
  */
 export function checkNotMoving(entry: Owner & { hiddenAs: string | null }): void {
-  if (entry.hiddenAs === null) return
-  throw new GatewayError(
-    'tenant_busy',
-    `${describeOwner(entry)} is being moved to another server`,
-    { database: databaseName(entry), hint: 'Send the request again when it has been moved' },
-  )
+  if (entry.hiddenAs !== null) throw new BeingMoved(describeOwner(entry), databaseName(entry))
 }
 
 /** Has the owner's database be one that was moved, in the open transaction. */
