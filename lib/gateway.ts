@@ -140,6 +140,7 @@ export function createGateway(
     log,
     use: (work) => listener.use(work),
     ...shareConnections(service, name, pools, replicas),
+    countsLeft: !server.pooler,
     onMembers: () => {
       catalog.limits.databases().forEach(fit)
       if (!main) alerts.members.note(gateways.alive(), service?.isFirst)

@@ -48,7 +48,8 @@ export async function openServer(
       return findHome(sql, server.database)
     })
     const catalog = await pools.use(database, (sql) => openCatalog(sql, given))
-    return { version, home: { ...server, database }, catalog }
+    const checksClient = !server.pooler && (await pools.use(database, canCheckClient))
+    return { version, home: { ...server, database, checksClient }, catalog }
   } finally {
     await pools.end()
   }
@@ -73,6 +74,17 @@ async function checkRights(sql: Sql, { isolation, baseTemplate }: Config): Promi
   throw new Error(
     `The role ${role} may not create the roles that keep the platforms apart: run "alter role ${quoteIdentifier(role)} createrole", or set ISOLATION=shared, with which the functions of all platforms run as ${role} and can reach all databases`,
   )
+}
+
+/** Returns whether the server's system tells PostgreSQL that a client has gone while a statement runs. */
+async function canCheckClient(sql: Sql): Promise<boolean> {
+  try {
+    await sql.unsafe("begin; set local client_connection_check_interval = '2s'; commit")
+    return true
+  } catch {
+    await sql.unsafe('rollback')
+    return false
+  }
 }
 
 /**

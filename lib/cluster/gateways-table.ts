@@ -18,16 +18,10 @@ export interface Row {
 }
 
 /**
- * Age of a heartbeat, by PostgreSQL's clock, after which a gateway counts as dead. A gateway whose
- * session ends counts as dead at once.
- */
-const DEAD_AFTER_SECONDS = 20
-
-/**
  * Returns SQL: whether a session holds the advisory lock whose key is the given expression. Key 0
  * of the class is the lock of the table; all others belong to sessions.
  */
-const isHeld = (lock: string) => `exists (
+export const isHeld = (lock: string) => `exists (
     select from pg_locks l
     where l.locktype = 'advisory' and l.classid = ${LOCK_CLASS}::bigint::oid
       and l.database = (select oid from pg_database where datname = current_database())
@@ -63,7 +57,12 @@ export async function prepareTable(sql: Sql, lock: number): Promise<void> {
     alter table _db_gateway_gateways
       add column if not exists service uuid,
       add column if not exists parent integer,
-      add column if not exists worker integer;
+      add column if not exists worker integer,
+      -- since when the others take it for dead; they wait until PostgreSQL has ended its sessions
+      add column if not exists died_at timestamptz,
+      -- its sessions by their processes, while there are dead ones, and when it told them
+      add column if not exists sessions integer[],
+      add column if not exists sessions_at timestamptz;
     commit;
     select pg_advisory_lock(${LOCK_CLASS}, ${lock});
   `)
@@ -82,24 +81,11 @@ export async function beginTurn(sql: Sql): Promise<void> {
   `)
 }
 
-/**
- * Deletes the rows of other gateways that are dead.
- * @returns the number of deleted rows
- */
-export async function removeDead(sql: Sql, self: string): Promise<number> {
-  const { count } = await sql`
-    delete from _db_gateway_gateways
-    where id <> ${self} and (
-      last_heartbeat_at < clock_timestamp() - make_interval(secs => ${DEAD_AFTER_SECONDS}::float8)
-      or not ${sql.unsafe(isHeld('lock'))}
-    )
-  `
-  return count
-}
-
 interface NewRow extends Pick<Row, 'id' | 'cap' | 'share'> {
   lock: number
   service: { id: string; parent: number; worker: number } | undefined
+  /** Its sessions by their processes; undefined where nobody asks. */
+  sessions: Iterable<number> | undefined
 }
 
 /**
@@ -108,28 +94,33 @@ interface NewRow extends Pick<Row, 'id' | 'cap' | 'share'> {
  */
 export async function writeRow(
   sql: Sql,
-  { id, lock, cap, share, service }: NewRow,
+  { id, lock, cap, share, service, sessions }: NewRow,
 ): Promise<boolean> {
+  const told = sessions ? `{${[...sessions].join(',')}}` : null
   const [row] = await sql<{ is_new: boolean }[]>`
     insert into _db_gateway_gateways as g
-      (id, lock, host, pid, started_at, last_heartbeat_at, cap, share, service, parent, worker)
+      (id, lock, host, pid, started_at, last_heartbeat_at, cap, share, service, parent, worker,
+        sessions, sessions_at)
     values (
       ${id}, ${lock}, ${hostname()}, ${process.pid},
       clock_timestamp() - make_interval(secs => ${process.uptime()}::float8),
       clock_timestamp(), ${cap}, ${share},
-      ${service?.id ?? null}, ${service?.parent ?? null}, ${service?.worker ?? null}
+      ${service?.id ?? null}, ${service?.parent ?? null}, ${service?.worker ?? null},
+      ${told}::integer[], case when ${told}::text is not null then clock_timestamp() end
     )
     on conflict (id) do update set
       lock = excluded.lock,
       last_heartbeat_at = excluded.last_heartbeat_at,
       cap = excluded.cap,
-      share = excluded.share
+      share = excluded.share,
+      sessions = excluded.sessions,
+      sessions_at = excluded.sessions_at
     returning xmax = 0 as is_new
   `
   return row!.is_new
 }
 
-/** Returns the rows of the table, the oldest gateway first, without the gateway `but`. */
+/** Returns the gateways that are alive, the oldest first, without the gateway `but`. */
 export async function readRows(sql: Sql, but: string | null = null): Promise<Row[]> {
   return sql<Row[]>`
     select
@@ -137,7 +128,7 @@ export async function readRows(sql: Sql, but: string | null = null): Promise<Row
       to_json(started_at) #>> '{}' as started_at,
       to_json(last_heartbeat_at) #>> '{}' as last_heartbeat_at
     from _db_gateway_gateways
-    where id is distinct from ${but}
+    where id is distinct from ${but} and died_at is null
     order by _db_gateway_gateways.started_at, id
   `
 }

@@ -4,14 +4,8 @@ import type { Log } from '../log.ts'
 import type { Listener } from '../postgres/listener.ts'
 import { LOCK_CLASS } from '../postgres/pools/call-sessions.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
-import {
-  beginTurn,
-  prepareTable,
-  type Row,
-  readRows,
-  removeDead,
-  writeRow,
-} from './gateways-table.ts'
+import { markDead, readLeft } from './dead-gateways.ts'
+import { beginTurn, prepareTable, type Row, readRows, writeRow } from './gateways-table.ts'
 import { asServices, asSharers, type GatewayStatus } from './members.ts'
 import type { ShareOfService } from './service.ts'
 import { divide, partOf, type Share, SMALLEST_SHARE } from './shares.ts'
@@ -24,6 +18,10 @@ export interface GatewaysOptions {
   use: Listener['use']
   /** Returns the number of connections that are open now. */
   held: () => number
+  /** Processes of PostgreSQL for the sessions of this process. */
+  sessions: ReadonlySet<number>
+  /** Whether these are those that PostgreSQL shows: false behind a pooler. */
+  countsLeft: boolean
   /** Called with the number of connections that may be open from now on. */
   onShare: (connections: number) => void
   /** Called when gateways, or workers of them, have come or gone. */
@@ -58,7 +56,8 @@ export const GATEWAYS_CHANGED = 'gateways'
  * The gateways that share a PostgreSQL, in a table of the administrative database. Each gateway
  * divides the connections among the gateways that are alive. A gateway is alive if its heartbeat is
  * fresh and its listening session, which holds an advisory lock, exists. The lock of a killed
- * gateway vanishes at once; a gateway whose machine fails is found by its heartbeat.
+ * gateway vanishes at once; a gateway whose machine fails is found by its heartbeat. What its sessions
+ * hold is given to others when PostgreSQL has ended them.
  */
 export class Gateways {
   readonly #id = randomUUID()
@@ -76,6 +75,8 @@ export class Gateways {
   #dueAt = 0
   #isJoined = false
   #wasTooSmall = false
+  /** Whether sessions of dead gateways may be left. */
+  #isCounting = false
 
   constructor(channel: string, options: GatewaysOptions) {
     this.#channel = channel
@@ -196,7 +197,7 @@ export class Gateways {
     await this.#beat().catch((error) =>
       this.#options.log.debug(`The heartbeat of this gateway failed: ${error.message}`),
     )
-    const isUnsettled = this.#written > this.#share
+    const isUnsettled = this.#written > this.#share || this.#isCounting
     if (this.#isJoined) this.#schedule(isUnsettled ? BEAT_AGAIN_MS : BEAT_EVERY_MS)
   }
 
@@ -215,9 +216,11 @@ export class Gateways {
    */
   async #look(sql: Sql): Promise<void> {
     await beginTurn(sql)
-    const removed = await removeDead(sql, this.#id)
+    const { sessions, countsLeft } = this.#options
+    const died = await markDead(sql, this.#id, countsLeft)
+    const left = await readLeft(sql, this.#id, sessions)
     const others = await readRows(sql, this.#id)
-    const share = this.#divide(others)
+    const share = this.#divide(others, left.connections)
     if (share.share < this.#share) this.#take(share.share)
     // Connections in use count until they are closed.
     const written = Math.max(share.share, this.#options.held())
@@ -227,22 +230,24 @@ export class Gateways {
       lock: this.#lock,
       share: written,
       service: this.#options.service,
+      sessions: left.isAny ? sessions : undefined,
     })
-    if (isNew || removed > 0 || written < this.#written) await this.#tell(sql)
+    if (isNew || died > 0 || written < this.#written) await this.#tell(sql)
     const all = await readRows(sql)
     await sql`commit`
     this.#written = written
+    this.#isCounting = left.isAny
     this.#take(share.share)
     this.#note(all, share)
   }
 
   /** A worker that does not lead writes what the leader has told. */
-  #divide(others: Row[]): Share {
+  #divide(others: Row[], left: number): Share {
     const { service } = this.#options
     if (service) this.#share = service.share
     if (!this.#divides) return { target: this.#share, share: this.#share, isTooSmall: false }
     const mine = { id: service?.id ?? this.#id, cap: this.#cap, share: this.#share }
-    return divide(mine, asSharers(others, mine.id))
+    return divide(mine, asSharers(others, mine.id), left)
   }
 
   #take(share: number): void {

@@ -2,7 +2,7 @@ import type { Replicas } from '../postgres/hosts/replicas.ts'
 import { hostAndPort } from '../postgres/hosts/server.ts'
 import type { Pools } from '../postgres/pools/pools.ts'
 import type { GatewaysOptions } from './gateways.ts'
-import type { ServiceOfWorker } from './service.ts'
+import type { DividedPools, ServiceOfWorker } from './service.ts'
 
 /**
  * Has the pools of a server, and those of its replicas, keep to the share of the gateway: as a whole, or
@@ -13,11 +13,18 @@ export function shareConnections(
   server: string,
   pools: Pools,
   replicas: Replicas | undefined,
-): Pick<GatewaysOptions, 'service' | 'held' | 'onShare'> {
+): Pick<GatewaysOptions, 'service' | 'held' | 'sessions' | 'onShare'> {
+  const sessions = new Set<number>()
+  const note = (pid: number, isOpen: boolean) => {
+    if (isOpen) sessions.add(pid)
+    else sessions.delete(pid)
+  }
   if (!service) {
+    pools.watchNeed(() => {}, note)
     return {
       service: undefined,
       held: () => Math.max(pools.status().connections, replicas?.held ?? 0),
+      sessions,
       onShare: (connections) => {
         pools.setCapacity(connections)
         replicas?.setCapacity(connections)
@@ -25,13 +32,22 @@ export function shareConnections(
     }
   }
   const share = service.shareOf(server)
-  service.divide(server, server, pools)
+  const noting: DividedPools = {
+    setCapacity: (connections) => pools.setCapacity(connections),
+    watchNeed: (tell, onSession) =>
+      pools.watchNeed(tell, (pid, isOpen) => {
+        note(pid, isOpen)
+        onSession(pid, isOpen)
+      }),
+  }
+  service.divide(server, server, noting)
   for (const replica of replicas?.members ?? []) {
     service.divide(`${server}/${hostAndPort(replica.server)}`, server, replica)
   }
   return {
     service: share,
     held: () => share.held,
+    sessions,
     onShare: (connections) => share.setShare(connections),
   }
 }

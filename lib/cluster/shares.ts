@@ -34,8 +34,9 @@ export function partOf(amount: number, rank: number, count: number): number {
  * Divides the smallest cap among the gateways alive. A gateway above its target gives up
  * connections at once. A gateway below its target takes only connections that the others have given
  * up, so that the sum never exceeds the cap during a change.
+ * @param left connections that dead gateways still have
  */
-export function divide(mine: Sharer, others: Sharer[]): Share {
+export function divide(mine: Sharer, others: Sharer[], left = 0): Share {
   const all = [mine, ...others]
   const cap = Math.min(...all.map((one) => one.cap))
   const rank = others.filter(({ id }) => id < mine.id).length
@@ -44,6 +45,6 @@ export function divide(mine: Sharer, others: Sharer[]): Share {
   const isTooSmall = Math.floor(cap / all.length) < least
   const target = isTooSmall ? least : part
   if (isTooSmall || mine.share > target) return { target, share: target, isTooSmall }
-  const taken = others.reduce((sum, one) => sum + one.share, 0)
+  const taken = others.reduce((sum, one) => sum + one.share, left)
   return { target, share: Math.max(mine.share, Math.min(target, cap - taken)), isTooSmall }
 }

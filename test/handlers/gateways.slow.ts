@@ -1,7 +1,16 @@
 import { expect, test } from 'vitest'
+import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
 import { afterTest } from '../helpers/after-test.ts'
 import { capacityBecomes } from '../helpers/capacity.ts'
-import { createAdminDatabase, dropAdminDatabase, startTestGateway } from '../helpers/gateway.ts'
+import {
+  connectTo,
+  createAdminDatabase,
+  dropAdminDatabase,
+  sessionsRunning,
+  startTestGateway,
+  uniqueName,
+} from '../helpers/gateway.ts'
+import { pack } from '../helpers/platforms.ts'
 import { startProcess } from '../helpers/process.ts'
 
 const CAP = 20
@@ -31,3 +40,73 @@ test('a gateway that says nothing any more gives its share back within 30 s, and
   const { permits } = (await other.get('/admin/pools')).body
   expect(permits.capacity).toBe(CAP / 2)
 }, 90_000)
+
+test('statements of a gateway that was killed count until PostgreSQL has ended them', async () => {
+  const admin = await createAdminDatabase()
+  afterTest(() => dropAdminDatabase(admin))
+  const settings = {
+    DATABASE_URL: admin,
+    MAX_TOTAL_CONNECTIONS: `${CAP}`,
+    MAX_CONNECTIONS_PER_POOL: `${CAP}`,
+    POOL_WAIT_TIMEOUT_SECS: '60',
+  }
+  const gateway = await startTestGateway(settings)
+  afterTest(() => gateway.stop())
+  const platform = uniqueName('p')
+  await gateway.register(
+    platform,
+    await pack({
+      // PostgreSQL does not notice that their client has gone, nor whose session it is.
+      'functions/nap.pssql': `
+        create function nap(seconds float8) returns void language plpgsql
+        set client_connection_check_interval to 0 set application_name to 'other'
+        as $$ begin perform pg_sleep(seconds); end $$;`,
+    }),
+  )
+  const other = await startProcess(settings)
+  await other.url()
+  await capacityBecomes(gateway, CAP / 2)
+  for (let i = 0; i < CAP / 2 - 2; i++) other.call(platform, 'nap', [9]).catch(() => {})
+  const sql = connectTo(parseDatabaseUrl(admin).database)
+  afterTest(() => sql.end())
+  const sessions = async () => {
+    const [row] = await sql<{ all: number; naps: number }[]>`
+      select count(*)::integer as all,
+        count(*) filter (where application_name = 'other')::integer as naps
+      from pg_stat_activity
+      where pid <> pg_backend_pid() and (datname = current_database() or datname = ${`${platform}_main`})
+    `
+    return row!
+  }
+  await expect.poll(async () => (await sessions()).naps).toBe(CAP / 2 - 2)
+  let isRunning = true
+  const callers = Array.from({ length: 2 * CAP }, async () => {
+    while (isRunning) await gateway.call(platform, 'nap', [0.05])
+  })
+  other.kill('SIGKILL')
+  await other.exit
+  let most = 0
+  const until = performance.now() + 7000
+  while (performance.now() < until) most = Math.max(most, (await sessions()).all)
+  expect(most).toBeLessThanOrEqual(CAP)
+  expect((await gateway.get('/admin/pools')).body.permits.capacity).toBeGreaterThanOrEqual(CAP / 2)
+  await capacityBecomes(gateway, CAP, 10_000)
+  isRunning = false
+  await Promise.all(callers)
+}, 60_000)
+
+test('PostgreSQL ends a statement whose gateway was killed', async () => {
+  const admin = await createAdminDatabase()
+  afterTest(() => dropAdminDatabase(admin))
+  const killed = await startProcess({ DATABASE_URL: admin })
+  const platform = uniqueName('p')
+  await killed.register(platform, {
+    'functions/nap.pssql': `create function nap(seconds float8) returns void language sql
+      as $$ select pg_sleep(seconds) $$`,
+  })
+  killed.call(platform, 'nap', [20]).catch(() => {})
+  const running = () => sessionsRunning(`${platform}_main`, 'nap')
+  await expect.poll(running).toBe(1)
+  killed.kill('SIGKILL')
+  await expect.poll(running, { timeout: 5000 }).toBe(0)
+}, 60_000)

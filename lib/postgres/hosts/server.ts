@@ -34,6 +34,8 @@ export interface Server extends Host, Credentials {
   sessionAttrs: SessionAttrs
   /** A pooler such as PgBouncer is between, in session mode. */
   pooler?: 'session' | undefined
+  /** It can look whether a client is still there (client_connection_check_interval); not on Windows. */
+  checksClient?: boolean
   /** Administrative database, which holds the gateway's catalog. */
   database: string
   applicationName: string

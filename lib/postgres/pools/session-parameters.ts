@@ -22,6 +22,13 @@ const KEEPALIVES = {
 }
 
 /**
+ * Milliseconds after which PostgreSQL looks again whether the gateway is there while a statement runs, and
+ * ends it if not. There is no tcp_user_timeout: it would also end a session whose rows the gateway reads as
+ * slowly as their client does.
+ */
+const CLIENT_CHECK_MS = 2000
+
+/**
  * What PgBouncer takes of a startup packet and keeps for each client. It refuses other parameters,
  * or drops them where ignore_startup_parameters names them.
  */
@@ -66,6 +73,7 @@ export function sessionStart(server: Server, user: string, options: SessionOptio
     statement_timeout: statementTimeoutMs,
     ...jit,
     ...KEEPALIVES,
+    ...(server.checksClient && { client_connection_check_interval: CLIENT_CHECK_MS }),
   }
   if (!server.pooler) return { parameters, settings: '' }
   const passed = Object.entries(parameters).filter(([name]) => PASSED_BY_POOLERS.has(name))
