@@ -173,6 +173,26 @@ test('a database that has the name of an import which never made its own is left
   await dropDatabase(COPY)
 })
 
+test('a sequence of BASE_TEMPLATE gives no value after an import that a crash would let it give again', async () => {
+  if (!tools) return
+  const base = uniqueName('base')
+  await queryDatabase('postgres', `create database ${base}`, { asGateway: true })
+  const made = 'create sequence ticket; select nextval($$ticket$$)'
+  await queryDatabase(base, made, { asGateway: true })
+  const url = await createAdminDatabase()
+  const env = { DATABASE_URL: url, BASE_TEMPLATE: base, DATABASE_COPY: 'wal_log' }
+  const gateway = await startTestGateway(env)
+  const tenant = { platform: uniqueName('p'), tenant_id: 't' }
+  expect((await importTenant(gateway, tenant, dump)).status).toBe(201)
+  const logged = 'select last_value::int, log_cnt::int from ticket'
+  expect(await queryDatabase(`${tenant.platform}_t`, logged, { asGateway: true })).toEqual([
+    { last_value: 1, log_cnt: 0 },
+  ])
+  await gateway.stop()
+  await dropAdminDatabase(url)
+  await dropDatabase(base)
+})
+
 describe('refuses', () => {
   test.each([
     ['application/json', '', 415, 'send application/octet-stream'],

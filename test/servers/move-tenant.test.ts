@@ -87,6 +87,11 @@ const tenants = (...args: string[]) => {
   return cliOutput(['tenants', ...args], { env })
 }
 
+test('the command line takes how often replication tries', async () => {
+  const args = ['move', 'north', '--to', 'eu1', '--how', 'replicate', '--tries', '0']
+  await expect(tenants(...args)).rejects.toThrow('tries must be')
+})
+
 test('a plan evens the servers out, and moves nothing', async () => {
   const table = await tenants('rebalance', '--by', 'databases')
   expect(table).toMatch(new RegExp(`^database +from +to +size\\n${name} +main +eu1 +\\d+ MB\\n$`))
@@ -180,7 +185,7 @@ describe.runIf(hasTools)('a tenant that is moved to another server', () => {
 
   test('is moved, and dropped where it was, by the command line', async () => {
     const west = `${platform}_west`
-    const moved = await tenants('move', 'west', '--to', 'eu1', '--how', 'dump')
+    const moved = await tenants('move', 'west', '--to', 'eu1', '--how', 'dump', '--tries', '3')
     expect(moved).toMatch(new RegExp(`^✓ ${west} is moved from main to eu1; its calls waited \\d`))
     expect(await eu1.databases()).toContain(west)
     const drop = ['drop', 'west', '--server', 'main', '--confirm', west, '--no-dump']

@@ -19,6 +19,11 @@ export default command({
       description: 'answer calls with 503 meanwhile, however long it takes; else they wait',
     },
     'max-wait': { type: 'string', description: 'how long calls may wait', valueHint: 's' },
+    tries: {
+      type: 'string',
+      description: 'how often replication tries to hold calls; 10 by default',
+      valueHint: 'n',
+    },
     stop: { type: 'boolean', description: 'give up the move that runs' },
   },
   async run(args, io) {
@@ -31,12 +36,13 @@ export default command({
       return undefined
     }
     if (args.to === undefined) throw new UsageError('--to is missing: the name of the server')
-    const wait = args['max-wait']
+    const { tries, 'max-wait': wait } = args
     const members = {
       to: args.to,
       ...(args.how !== undefined && { how: args.how }),
       ...(args.hold && { hold: true }),
       ...(wait !== undefined && { max_wait_s: numberOf(wait) }),
+      ...(tries !== undefined && { tries: numberOf(tries) }),
     }
     await changeTenant(args, io, {
       path: '/admin/move-tenant',

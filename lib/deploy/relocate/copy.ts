@@ -5,6 +5,7 @@ import { ToolError } from '../../postgres/pg-tools.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteIdentifier } from '../../postgres/quote.ts'
 import { databaseName, type Owner } from '../../tenancy/names.ts'
+import { sequencesOf } from '../database/copied-sequences.ts'
 import { asGateway, handOver } from '../database/handover.ts'
 import { dumpSource } from '../drop/dumps.ts'
 import { settingSql } from '../templates/copy.ts'
@@ -84,7 +85,9 @@ export async function copyContents(
   signal.throwIfAborted()
   // As its owner the gateway's role hands it over, with a ledger of its own.
   await admin.unsafe(`alter database ${quoteIdentifier(database)} owner to current_user`)
+  const logSequences = sequencesOf(target.config.baseTemplate, target, owner.platform)
   await handOver(target, admin, owner, async (to) => {
+    await logSequences?.(to)
     if (!isSchema) await asGateway(source, kept, (from) => copyAnswers(from, to))
   })
   await writeSettings(admin, database, role, settings)

@@ -15,6 +15,7 @@ import {
 import type { Labels } from '../../tenancy/labels.ts'
 import { databaseName, type Owner } from '../../tenancy/names.ts'
 import { alreadyThere, isSameOwner, ownerFields } from '../../tenancy/owner-identity.ts'
+import { sequencesOf } from '../database/copied-sequences.ts'
 import {
   createDatabase,
   dropDatabase,
@@ -156,7 +157,8 @@ async function makeDatabase(
     if (!dump.isOfRole) await checkLedger(parts, restoring)
     // As its owner the gateway's role hands it over, with a ledger of its own.
     await admin.unsafe(`alter database ${quoteIdentifier(database)} owner to current_user`)
-    await handOver(parts, admin, owner).catch((error) => {
+    const also = sequencesOf(config.baseTemplate, parts, owner.platform)
+    await handOver(parts, admin, owner, also).catch((error) => {
       throw cannotBeTaken(error)
     })
     restoring.signal.throwIfAborted()
