@@ -58,6 +58,8 @@ export interface Tenant {
   platform: string
   tenant_id: string
   label?: string
+  /** Of an import, with SERVERS. */
+  server?: string
 }
 
 /** Begins an export; its body is read by the caller. */
