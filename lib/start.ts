@@ -97,9 +97,10 @@ export async function startGateway(
     const all = gateway?.servers.open() ?? []
     others?.stop()
     all.forEach(beginStop)
-    // A fleet that is deployed in half of the time is deployed to its end.
+    // A fleet that is deployed in half of the time is deployed to its end, and so are imports and moves.
     const half = setTimeout(() => {
       if (gateway) gateway.health.isEnding = true
+      for (const { deploys } of all) deploys.giveUp()
     }, config.shutdownTimeoutMs / 2)
     moves?.stop()
     gateway?.events.close()

@@ -263,6 +263,11 @@ export class Deploys {
     await Promise.all([this.parts.queue.drained(), this.transfers.drained()])
   }
 
+  /** Ends the imports and moves that run, which are undone and answered. */
+  giveUp(): void {
+    this.transfers.giveUp()
+  }
+
   /** Ends the exports and imports that still run; a half made database is dropped. */
   end(): Promise<void> {
     return this.transfers.end()

@@ -5,6 +5,7 @@ import { databaseLock } from '../../lib/tenancy/database-lock.ts'
 import { findTools, importTenant } from '../helpers/dumps.ts'
 import {
   connectTo,
+  databaseUrlOf,
   type Json,
   startTestGateway,
   type TestGateway,
@@ -18,13 +19,19 @@ const tools = await findTools()
 const platform = uniqueName('locked')
 const name = (tenant: string) => `${platform}_${tenant}`
 let gateway: TestGateway
+/** A gateway that waits for long. */
+let patient: TestGateway
 let archive: Uint8Array
 beforeAll(async () => {
   gateway = await startTestGateway({ DEPLOY_TIMEOUT_SECS: '1' })
+  patient = await startTestGateway({ DATABASE_URL: databaseUrlOf(gateway.server.database) })
   archive = await pack(textFunction('f', 'one'))
   await gateway.register(platform, archive, 'a')
 })
-afterAll(() => gateway.stop())
+afterAll(async () => {
+  await patient.stop()
+  await gateway.stop()
+})
 
 /** Runs `work` while another gateway has the locks of these tenants' names. */
 async function whileLocked<T>(tenants: string[], work: () => Promise<T>): Promise<T> {
@@ -78,17 +85,18 @@ test('a client that is gone while it waits has nothing done', async () => {
     const leaving = new AbortController()
     const { signal } = leaving
     const asked = [
-      fetch(`${gateway.url}/admin/rename-tenant`, { ...init({ to: 'c' }), signal }),
-      fetch(`${gateway.url}/admin/clone-tenant`, { ...init({ to: 'd' }), signal }),
+      fetch(`${patient.url}/admin/rename-tenant`, { ...init({ to: 'c' }), signal }),
+      fetch(`${patient.url}/admin/clone-tenant`, { ...init({ to: 'd' }), signal }),
       ...(tools
-        ? [importTenant(gateway, { platform, tenant_id: 'e' }, new Uint8Array(100), { signal })]
+        ? [importTenant(patient, { platform, tenant_id: 'e' }, new Uint8Array(100), { signal })]
         : []),
     ].map((one) => one.then(() => 'answered').catch(() => 'gone'))
-    await sleep(300)
+    await expect.poll(() => patient.gateway.deploys.running).toBe(2)
+    await sleep(200)
     leaving.abort()
     expect(new Set(await Promise.all(asked))).toEqual(new Set(['gone']))
-    const waiting = () => gateway.gateway.deploys.running + gateway.gateway.deploys.waiting
-    await expect.poll(waiting, { timeout: 500 }).toBe(0)
+    const { deploys } = patient.gateway
+    await expect.poll(() => deploys.running + deploys.waiting, { timeout: 10_000 }).toBe(0)
   })
   expect(await ids()).toEqual(before)
 })

@@ -42,7 +42,7 @@ const BARE: Files = {
     insert into names values ('A');`,
 }
 
-const { gateway: one, other: two, query } = await startTwoGateways()
+const { url, gateway: one, other: two, query } = await startTwoGateways()
 
 const platform = uniqueName('p')
 const tenant = { platform, tenant_id: 't' }
@@ -179,17 +179,15 @@ test('a sequence of BASE_TEMPLATE gives no value after an import that a crash wo
   await queryDatabase('postgres', `create database ${base}`, { asGateway: true })
   const made = 'create sequence ticket; select nextval($$ticket$$)'
   await queryDatabase(base, made, { asGateway: true })
-  const url = await createAdminDatabase()
   const env = { DATABASE_URL: url, BASE_TEMPLATE: base, DATABASE_COPY: 'wal_log' }
   const gateway = await startTestGateway(env)
-  const tenant = { platform: uniqueName('p'), tenant_id: 't' }
-  expect((await importTenant(gateway, tenant, dump)).status).toBe(201)
+  const based = { platform, tenant_id: 'based' }
+  expect((await importTenant(gateway, based, dump)).status).toBe(201)
   const logged = 'select last_value::int, log_cnt::int from ticket'
-  expect(await queryDatabase(`${tenant.platform}_t`, logged, { asGateway: true })).toEqual([
+  expect(await queryDatabase(`${platform}_based`, logged, { asGateway: true })).toEqual([
     { last_value: 1, log_cnt: 0 },
   ])
   await gateway.stop()
-  await dropAdminDatabase(url)
   await dropDatabase(base)
 })
 

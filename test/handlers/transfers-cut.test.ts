@@ -265,15 +265,17 @@ describe('an import', () => {
     })
   })
 
-  test('is cut by the end of its gateway, and its database dropped', async () => {
+  test('is given up when its gateway has half of its time to stop, and its database dropped', async () => {
     if (!hasTools) return expectNotAvailable()
-    const third = await startTestGateway({ DATABASE_URL: url, SHUTDOWN_TIMEOUT_SECS: '1' })
+    const third = await startTestGateway({ DATABASE_URL: url, SHUTDOWN_TIMEOUT_SECS: '3' })
     const sent = importTenant(third, copy, stalled().body)
-    sent.catch(() => {})
     await eventually('it has begun', isBegun)
-    await third.stop()
+    const stopped = third.stop()
+    const { status, body } = await sent
+    expect([status, body.error]).toEqual([503, 'connection_failed'])
+    expect(body.message).toBe('The gateway is stopping')
+    await stopped
     expect(await isGone()).toBe(true)
-    await expect(sent).rejects.toThrow()
   })
 })
 

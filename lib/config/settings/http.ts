@@ -19,7 +19,7 @@ export const HTTP = {
     30,
     {
       about: 'How long running requests may take after SIGTERM.',
-      edge: '0 cuts them at once.',
+      edge: '0 cuts them at once. Imports and moves to other servers that have not ended after half of it are given up: 503 `connection_failed`.',
     },
     0,
   ),

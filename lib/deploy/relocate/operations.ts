@@ -22,7 +22,7 @@ export async function moveBetween(
   const { transfers } = servers.named(from).deploys
   const plan = await planMove(moving, request)
   const limitMs = plan.how === 'dump' ? deployTimeoutMs : LONGEST_MS
-  return transfers.run(limitMs, (signal) => moveTenant(moving, request, plan, signal))
+  return transfers.run(limitMs, (signal) => moveTenant(moving, request, plan, signal), true)
 }
 
 /**

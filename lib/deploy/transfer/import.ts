@@ -76,22 +76,26 @@ export async function importTenant(
   if (name === null) throw hasNoRole(database)
   const tool = await parts.catalog.use((sql) => requirePgTool(sql, 'pg_restore'))
   const pieces = new Pieces(next)
-  await transfers.run(parts.config.deployTimeoutMs, (signal) => {
-    const work = async (admin: Sql) => {
-      await checkFree(parts, admin, owner)
-      // Before the dump is read, which cannot be read again for another server.
-      await placed(parts, admin, owner, async () => {
-        const dump = await readContents(tool, pieces, signal, name)
-        await parts.roles.ensure(admin, owner.platform)
-        const restoring = { owner, database, role: name, tool, pieces, signal }
-        await makeDatabase(parts, admin, restoring, dump, labels, onDatabase)
+  await transfers.run(
+    parts.config.deployTimeoutMs,
+    (signal) => {
+      const work = async (admin: Sql) => {
+        await checkFree(parts, admin, owner)
+        // Before the dump is read, which cannot be read again for another server.
+        await placed(parts, admin, owner, async () => {
+          const dump = await readContents(tool, pieces, signal, name)
+          await parts.roles.ensure(admin, owner.platform)
+          const restoring = { owner, database, role: name, tool, pieces, signal }
+          await makeDatabase(parts, admin, restoring, dump, labels, onDatabase)
+        })
+      }
+      const waiting = AbortSignal.any([signal, gone])
+      return withDatabaseLock(parts, database, work, waiting).catch((error) => {
+        throw error instanceof TemporaryFolderError ? cannotWrite(error, database) : error
       })
-    }
-    const waiting = AbortSignal.any([signal, gone])
-    return withDatabaseLock(parts, database, work, waiting).catch((error) => {
-      throw error instanceof TemporaryFolderError ? cannotWrite(error, database) : error
-    })
-  })
+    },
+    true,
+  )
   await recordLedger(parts, owner, name)
   const { bytes } = pieces
   parts.log.info('A tenant was imported', { ...ownerFields(owner), database, bytes })
