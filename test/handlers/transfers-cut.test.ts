@@ -265,6 +265,28 @@ describe('an import', () => {
     })
   })
 
+  test('and an export leave no pg_restore and no pg_dump when their gateway is killed', async () => {
+    if (!hasTools) return expectNotAvailable()
+    const killed = await startProcess({ DATABASE_URL: url, GATEWAY_PORT: '0' })
+    const at = { url: await killed.url() }
+    // Nobody reads the export, and the import waits for the rest of its body.
+    expect((await exportTenant(at, tenant)).status).toBe(200)
+    const sent = importTenant(at, copy, stalled().body).catch(() => 'cut')
+    const restoring = async () =>
+      (await query(`select from pg_stat_activity where datname = '${platform}_copy'`)).length
+    await eventually('both run', async () => {
+      return (await dumping()).length > 0 && (await restoring()) > 0
+    })
+    killed.kill('SIGKILL')
+    expect(await sent).toBe('cut')
+    await eventually('both have ended', async () => {
+      return (await dumping()).length === 0 && (await restoring()) === 0
+    })
+    expect((await importTenant(gateway, copy, dump)).status).toBe(201)
+    const drop = { ...copy, confirm: `${platform}_copy`, dump: false }
+    expect((await gateway.post('/admin/drop-tenant', drop)).status).toBe(200)
+  })
+
   test('is given up when its gateway has half of its time to stop, and its database dropped', async () => {
     if (!hasTools) return expectNotAvailable()
     const third = await startTestGateway({ DATABASE_URL: url, SHUTDOWN_TIMEOUT_SECS: '3' })

@@ -64,7 +64,7 @@ export interface Tenant {
 
 /** Begins an export; its body is read by the caller. */
 export function exportTenant(
-  { url }: TestGateway,
+  { url }: Pick<TestGateway, 'url'>,
   tenant: Tenant,
   init: RequestInit = {},
 ): Promise<Response> {
