@@ -25,6 +25,7 @@ import type { Server } from './postgres/hosts/server.ts'
 import type { Listener } from './postgres/listener.ts'
 import type { Pools } from './postgres/pools/pools.ts'
 import type { Servers } from './servers/servers.ts'
+import type { WrittenBefore } from './servers/written.ts'
 import type { Catalog } from './tenancy/catalog/catalog.ts'
 import type { Platforms } from './tenancy/platforms-of-catalog.ts'
 import type { Roles } from './tenancy/roles/roles.ts'
@@ -48,6 +49,8 @@ export interface Gateway extends Operations {
   pools: Pools
   /** Replicas of DATABASE_READ_URLS; undefined if it is not set. */
   replicas: Replicas | undefined
+  /** What the server is known to have written; nothing of `main`. */
+  writtenBefore: WrittenBefore
   catalog: Catalog
   tenants: Tenants
   platforms: Platforms

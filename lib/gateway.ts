@@ -46,6 +46,7 @@ import { forDeploys } from './servers/for-deploys.ts'
 import { MAIN_SERVER } from './servers/parse-servers.ts'
 import { Placements } from './servers/placements.ts'
 import { Servers } from './servers/servers.ts'
+import { WrittenBefore } from './servers/written.ts'
 import { Catalog } from './tenancy/catalog/catalog.ts'
 import type { OpenCatalog } from './tenancy/catalog/open-catalog.ts'
 import { databaseName } from './tenancy/names.ts'
@@ -85,9 +86,10 @@ export function createGateway(
     const most = catalog.limits.of(database)?.maxConnections
     return most ? gateways.partOf(most) : undefined
   }
+  const writtenBefore = new WrittenBefore()
   const limits = withSettings(config, {
     mostForCalls,
-    atOpening: (name: string) => functions.atOpening(name),
+    atOpening: (name: string) => writtenBefore.ask(functions.atOpening(name)),
   })
   const platformOf = (database: string) => catalog.holderOf(database)?.platform
   const pools = new Pools(server, limits, platformOf, credentialsOf)
@@ -242,6 +244,7 @@ export function createGateway(
     server,
     pools,
     replicas,
+    writtenBefore,
     catalog,
     tenants: new Tenants(catalog),
     platforms: new Platforms(catalog, config.archive, config),

@@ -1,4 +1,5 @@
 import type { Sql } from '../postgres/pools/connection.ts'
+import { isBehind, type Written } from './written.ts'
 
 /** Runs work in the catalog of a server. */
 type Use = <T>(work: (sql: Sql) => Promise<T>) => Promise<T>
@@ -6,16 +7,6 @@ type Use = <T>(work: (sql: Sql) => Promise<T>) => Promise<T>
 /** A server that is an older copy; the message is a predicate. */
 export class OlderCopy extends Error {
   override readonly name = 'OlderCopy'
-}
-
-/** How far a server has written. */
-interface Written {
-  /** The identifier that PostgreSQL gives a cluster when it is made; its copies have it too. */
-  system: string
-  /** Each promotion, and each restore to a point in time, begins a new one. */
-  timeline: number
-  /** Position in the write-ahead log, such as 0/1A2B3C4D. It never decreases within a timeline. */
-  position: string
 }
 
 /** Columns of the table _db_gateway_servers: what was seen last. */
@@ -28,19 +19,24 @@ export const WRITTEN_COLUMNS = { wal_system: 'text', wal_timeline: 'integer', wa
  * cluster with the same catalog. Writes down in `main` how far the server is.
  * @param home runs work in the catalog of `main`
  * @param there runs work on the server
+ * @returns how far it is; undefined where PostgreSQL does not tell
  * @throws {OlderCopy}
  */
-export async function checkNotOlder(home: Use, there: Use, name: string): Promise<void> {
+export async function checkNotOlder(
+  home: Use,
+  there: Use,
+  name: string,
+): Promise<Written | undefined> {
   // In this order: what another gateway writes down meanwhile is never further than what is read then.
   const seen = await home((sql) => readSeen(sql, name))
   const now = await there(readWritten)
-  if (!now) return
+  if (!now) return undefined
   if (seen && isBehind(now, seen)) {
     throw new OlderCopy(
       `is an older copy of the server: it has written up to ${describe(now)}, and ${describe(seen)} was seen. If it was put back on purpose, delete its row in _db_gateway_servers of main`,
     )
   }
-  if (seen?.position === now.position) return
+  if (seen?.position === now.position) return now
   await home(
     (sql) => sql`
       update _db_gateway_servers
@@ -51,6 +47,7 @@ export async function checkNotOlder(home: Use, there: Use, name: string): Promis
       )
     `,
   )
+  return now
 }
 
 async function readSeen(sql: Sql, name: string): Promise<Written | undefined> {
@@ -76,17 +73,6 @@ async function readWritten(sql: Sql): Promise<Written | undefined> {
     if (['42501', '55000', '0A000', '42883'].includes(code)) return undefined
     throw error
   }
-}
-
-function isBehind(one: Written, other: Written): boolean {
-  if (one.system !== other.system) return false
-  if (one.timeline !== other.timeline) return one.timeline < other.timeline
-  return bytesOf(one.position) < bytesOf(other.position)
-}
-
-function bytesOf(position: string): bigint {
-  const [high, low] = position.split('/')
-  return (BigInt(`0x${high}`) << 32n) + BigInt(`0x${low}`)
 }
 
 function describe({ timeline, position }: Written): string {

@@ -101,7 +101,10 @@ export class OtherServers {
   async #watch(name: string, there: Gateway): Promise<void> {
     const { log, servers } = this.#main
     while (!this.#signal.aborted) {
-      await sleep(LOOK_EVERY_MS, undefined, { ref: false, signal: this.#signal }).catch(() => {})
+      const later = sleep(LOOK_EVERY_MS, undefined, { ref: false, signal: this.#signal })
+      const heard = there.writtenBefore.heard()
+      await Promise.race([later.catch(() => {}), heard])
+
       if (this.#signal.aborted) return
       const trouble = await this.#lookAt(name, there)
       if (trouble === undefined) continue
@@ -115,7 +118,7 @@ export class OtherServers {
   /** Returns why a server is not to be used any more; undefined also where it does not answer. */
   async #lookAt(name: string, there: Gateway): Promise<string | undefined> {
     try {
-      await checkNotOlder(useOf(this.#main), useOf(there), name)
+      there.writtenBefore.note(await checkNotOlder(useOf(this.#main), useOf(there), name))
       return undefined
     } catch (error) {
       return error instanceof OlderCopy ? error.message : undefined
@@ -141,7 +144,7 @@ export class OtherServers {
     await checkIdentity((work) => main.catalog.use(work), name, catalog.id, main.catalogId)
     const gateway = createGateway(config, home, log, catalog, main, name)
     try {
-      await checkNotOlder(useOf(main), useOf(gateway), name)
+      gateway.writtenBefore.note(await checkNotOlder(useOf(main), useOf(gateway), name))
       await joinServer(gateway, await prepareParts(gateway))
       if (this.#signal.aborted) throw new Error('is not opened: the gateway is stopping')
     } catch (error) {

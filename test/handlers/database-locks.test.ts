@@ -91,12 +91,13 @@ test('a client that is gone while it waits has nothing done', async () => {
         ? [importTenant(patient, { platform, tenant_id: 'e' }, new Uint8Array(100), { signal })]
         : []),
     ].map((one) => one.then(() => 'answered').catch(() => 'gone'))
-    await expect.poll(() => patient.gateway.deploys.running).toBe(2)
+    const { deploys } = patient.gateway
+    const asking = () => deploys.running + deploys.waiting
+    await expect.poll(asking, { timeout: 10_000 }).toBe(2)
     await sleep(200)
     leaving.abort()
     expect(new Set(await Promise.all(asked))).toEqual(new Set(['gone']))
-    const { deploys } = patient.gateway
-    await expect.poll(() => deploys.running + deploys.waiting, { timeout: 10_000 }).toBe(0)
+    await expect.poll(asking, { timeout: 10_000 }).toBe(0)
   })
   expect(await ids()).toEqual(before)
 })

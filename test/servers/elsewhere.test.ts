@@ -77,11 +77,12 @@ test('a drop that is due is carried out on the server of the tenant', async () =
 test('a drop that is due while its server is away waits for it, and touches nothing here', async () => {
   const away = eu1
   if (!(away instanceof OtherServer)) return
-  await away.query(
-    `update _db_gateway_databases set suspended_at = now(), drop_at = now() + interval '1 second',
-       drop_dump = false
-     where database = '${name('w')}'`,
-    'other',
+  await server().catalog.use(
+    (sql) => sql`
+      update _db_gateway_databases set suspended_at = now(), drop_at = now() + interval '1 second',
+        drop_dump = false
+      where database = ${name('w')}
+    `,
   )
   await away.stop()
   const asked = { ...tenant('w'), confirm: name('w'), dump: false }

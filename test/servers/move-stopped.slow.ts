@@ -69,7 +69,7 @@ describe.runIf(hasTools)('a move whose gateway', () => {
   test('is reloaded goes on; with SIGTERM it is given up after half of its time, and answered', async () => {
     const { other, moved } = await beginMove('1')
     other.kill('SIGHUP')
-    await other.line('SIGHUP')
+    await other.line('The settings have not changed')
     expect(await phases()).toEqual(['copying'])
     other.kill('SIGTERM')
     const { status, body } = await moved

@@ -44,9 +44,18 @@ test('a server that comes back as an older copy of its files is closed, and open
   await eu1.stop()
   await run('rm', ['-r', eu1.dataDir])
   await run('mv', [copy, eu1.dataDir])
+  // No call runs on it: one would say that b, which was made since, does not exist.
+  let isOver = false
+  const answers = new Set<number>()
+  const calling = (async () => {
+    while (!isOver) for (const id of ['a', 'b']) answers.add((await call(id)).status)
+  })()
   await eu1.start()
   const why = async () => (await gateway.get('/health')).body.servers[1].why
   await expect.poll(why, PATIENCE).toContain('is an older copy')
+  isOver = true
+  await calling
+  expect([...answers]).toEqual([503])
   expect(await call('a')).toMatchObject({ status: 503, body: { error: 'connection_failed' } })
   expect((await gateway.call(platform, 'f')).status).toBe(200)
 
