@@ -24,16 +24,18 @@ const ITEM = `
  */
 export class WrittenBefore {
   #seen: Written | undefined
-  readonly #waiting = new Set<() => void>()
+  #onOlder: (() => void) | undefined
 
   /** Notes what the server itself has told, and was found to be in order. */
   note(written: Written | undefined): void {
     this.#seen = written
   }
 
-  /** Resolves when the next session is one of an older copy. */
+  /** Resolves when the next session is one of an older copy; for one that waits. */
   heard(): Promise<void> {
-    return new Promise((resolve) => this.#waiting.add(resolve))
+    return new Promise((resolve) => {
+      this.#onOlder = resolve
+    })
   }
 
   /** Adds to what a new session for calls is asked, where the server tells what it has written. */
@@ -47,8 +49,7 @@ export class WrittenBefore {
         const at = values.lastIndexOf(' ')
         const now = parse(values.slice(at + 1))
         if (now && isBehind(now, seen)) {
-          for (const resolve of this.#waiting) resolve()
-          this.#waiting.clear()
+          this.#onOlder?.()
           throw isOlder(database)
         }
         question?.onAnswer(database, values.slice(0, at))

@@ -79,7 +79,7 @@ describe.runIf(hasTools)('a move whose gateway', () => {
     await isCalled()
     expect(await phases()).toEqual([])
     expect(await eu1.databases()).not.toContain(name)
-  }, 60_000)
+  }, 180_000)
 
   test('replaces its workers is given up by the worker that goes, and answered', async () => {
     const { other, moved } = await beginMove('2')
@@ -90,5 +90,5 @@ describe.runIf(hasTools)('a move whose gateway', () => {
     expect(await phases()).toEqual([])
     expect(await eu1.databases()).not.toContain(name)
     expect((await other.get('/ready')).status).toBe(200)
-  }, 60_000)
+  }, 180_000)
 })

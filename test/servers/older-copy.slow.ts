@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { afterTest } from '../helpers/after-test.ts'
@@ -48,7 +49,8 @@ test('a server that comes back as an older copy of its files is closed, and open
   let isOver = false
   const answers = new Set<number>()
   const calling = (async () => {
-    while (!isOver) for (const id of ['a', 'b']) answers.add((await call(id)).status)
+    for (; !isOver; await sleep(20))
+      for (const id of ['a', 'b']) answers.add((await call(id)).status)
   })()
   await eu1.start()
   const why = async () => (await gateway.get('/health')).body.servers[1].why
@@ -66,4 +68,4 @@ test('a server that comes back as an older copy of its files is closed, and open
   const again = await gateway.register(platform, archive, 'b')
   expect([again.status, again.body.server]).toEqual([200, 'eu1'])
   await isServed('b')
-})
+}, 180_000)
