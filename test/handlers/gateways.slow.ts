@@ -66,13 +66,15 @@ test('statements of a gateway that was killed count until PostgreSQL has ended t
   const other = await startProcess(settings)
   await other.url()
   await capacityBecomes(gateway, CAP / 2)
-  for (let i = 0; i < CAP / 2 - 2; i++) other.call(platform, 'nap', [9]).catch(() => {})
+  for (let i = 0; i < CAP / 2 - 2; i++) other.call(platform, 'nap', [25]).catch(() => {})
   const sql = connectTo(parseDatabaseUrl(admin).database)
   afterTest(() => sql.end())
   const sessions = async () => {
-    const [row] = await sql<{ all: number; naps: number }[]>`
+    const [row] = await sql<{ all: number; naps: number; left: number }[]>`
       select count(*)::integer as all,
-        count(*) filter (where application_name = 'other')::integer as naps
+        count(*) filter (where application_name = 'other')::integer as naps,
+        count(*) filter (where application_name = 'other' and now() - query_start > '3 s')::integer
+          as left
       from pg_stat_activity
       where pid <> pg_backend_pid() and (datname = current_database() or datname = ${`${platform}_main`})
     `
@@ -80,20 +82,27 @@ test('statements of a gateway that was killed count until PostgreSQL has ended t
   }
   await expect.poll(async () => (await sessions()).naps).toBe(CAP / 2 - 2)
   let isRunning = true
+  afterTest(() => {
+    isRunning = false
+  })
   const callers = Array.from({ length: 2 * CAP }, async () => {
     while (isRunning) await gateway.call(platform, 'nap', [0.05])
   })
   other.kill('SIGKILL')
   await other.exit
+  // What it has left idle is free before its statements have ended.
+  await capacityBecomes(gateway, CAP / 2 + 2, 20_000)
   let most = 0
-  const until = performance.now() + 7000
-  while (performance.now() < until) most = Math.max(most, (await sessions()).all)
+  for (let naps = 1; naps > 0; ) {
+    const now = await sessions()
+    most = Math.max(most, now.all)
+    naps = now.left
+  }
   expect(most).toBeLessThanOrEqual(CAP)
-  expect((await gateway.get('/admin/pools')).body.permits.capacity).toBeGreaterThanOrEqual(CAP / 2)
-  await capacityBecomes(gateway, CAP, 10_000)
+  await capacityBecomes(gateway, CAP, 20_000)
   isRunning = false
   await Promise.all(callers)
-}, 60_000)
+}, 120_000)
 
 test('PostgreSQL ends a statement whose gateway was killed', async () => {
   const admin = await createAdminDatabase()

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { afterTest } from '../helpers/after-test.ts'
 import { findTools } from '../helpers/dumps.ts'
 import {
+  connectTo,
   createAdminDatabase,
   dropAdminDatabase,
   type Json,
@@ -60,15 +61,7 @@ describe.runIf(hasTools)('usage of a tenant that is moved', () => {
     })
     const usage = async (at: TestGateway, query: string) =>
       (await at.get(`/admin/usage?platform=${platform}${query}`)).body.usage
-    // Each has its gateway write what it has counted.
-    const writing = gateways.map(async (at) => {
-      for (; isRunning; await sleep(10)) await usage(at, '')
-    })
-    for (const [to, from] of [
-      ['eu1', 'main'],
-      ['main', 'eu1'],
-      ['eu1', 'main'],
-    ]) {
+    const moveTo = async (to: string, from: string) => {
       // The machine may be busy.
       const move = () => gateway.post('/admin/move-tenant', { ...tenant, to, how: 'dump' })
       const moved = async () => (await move()).body.status ?? 'not moved'
@@ -76,6 +69,28 @@ describe.runIf(hasTools)('usage of a tenant that is moved', () => {
       const drop = { ...tenant, confirm: `${platform}_north`, server: from }
       expect((await other.post('/admin/drop-tenant', drop)).status).toBe(200)
     }
+    // What was counted before is written when it has been copied, and before it is deleted here.
+    const holder = connectTo(gateway.server.database)
+    afterTest(() => holder.end())
+    await holder.unsafe('begin; lock table _db_gateway_deployments in share mode')
+    const moving = moveTo('eu1', 'main')
+    const deleting = async () => {
+      const rows = await holder`
+        select from pg_stat_activity where wait_event_type = 'Lock'
+          and datname = current_database() and query like 'delete from "_db_gateway_deployments"%'
+      `
+      return rows.length
+    }
+    await expect.poll(deleting, { timeout: 60_000 }).toBe(1)
+    for (const at of gateways) await usage(at, '')
+    await holder.unsafe('commit')
+    await moving
+    // Each has its gateway write what it has counted.
+    const writing = gateways.map(async (at) => {
+      for (; isRunning; await sleep(10)) await usage(at, '')
+    })
+    await moveTo('main', 'eu1')
+    await moveTo('eu1', 'main')
     isRunning = false
     await Promise.all([...calls, ...writing])
     expect(failed).toEqual([])
