@@ -38,16 +38,21 @@ test('a server that is an older copy of itself is told by what it has written', 
     checkNotOlder(
       (work) => main!.use(work),
       (work) => there!.use(work),
-      'eu1',
+      'copied',
     )
   const inMain = (text: string) => gateway.query(gateway.server.database, text)
   const note = (timeline: number, position: string) =>
     inMain(
       `update _db_gateway_servers set wal_timeline = ${timeline}, wal_position = '${position}'
-       where name = 'eu1'`,
+       where name = 'copied'`,
     )
   const seen = `select wal_system as system, wal_timeline as timeline, wal_position as position
-    from _db_gateway_servers where name = 'eu1'`
+    from _db_gateway_servers where name = 'copied'`
+  // Not under its own name, by which the gateway itself compares it every 5 s.
+  await inMain(
+    `insert into _db_gateway_servers (name, catalog) values ('copied', gen_random_uuid())`,
+  )
+  await check()
   const [before] = await inMain(seen)
   expect(before).toMatchObject({ system: expect.any(String), timeline: 1 })
   await check()
@@ -62,7 +67,8 @@ test('a server that is an older copy of itself is told by what it has written', 
   // A promotion may lose what an asynchronous standby had not; another cluster is a restored dump.
   await note(0, 'FF/0')
   await check()
-  await inMain(`update _db_gateway_servers set wal_system = '1', wal_position = 'FF/0'`)
+  await inMain(`update _db_gateway_servers set wal_system = '1', wal_position = 'FF/0'
+    where name = 'copied'`)
   await check()
   const [after] = await inMain(seen)
   expect(after).toMatchObject({ system: before.system, timeline: 1 })
