@@ -5,6 +5,7 @@ import { prepareLeft } from '../deploy/fleet/left.ts'
 import { prepareTemplates } from '../deploy/templates/table.ts'
 import type { Gateway } from '../gateway-parts.ts'
 import type { Log } from '../log.ts'
+import { probe } from '../postgres/hosts/probe.ts'
 import { readServerCapacity, usableConnections } from '../postgres/pools/capacity.ts'
 import { preparePlatforms } from '../tenancy/platforms.ts'
 import { prepareExplain } from '../tenancy/roles/explain-calls.ts'
@@ -53,6 +54,11 @@ export async function joinServer(gateway: Gateway, cap: number): Promise<void> {
   gateway.secretChange.start()
   gateway.replicas?.start()
   gateway.watch.start()
+  // Where there are several servers, one that is away costs its own tenants alone.
+  if (gateway.config.servers.size > 0) {
+    const { listener, pools, server } = gateway
+    pools.giveUpWhenSilent((withinMs) => probe(listener, pools, server.database, withinMs))
+  }
 }
 
 /** Starts no more work on a server by itself; what runs goes on. */

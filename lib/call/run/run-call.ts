@@ -100,6 +100,11 @@ function nextOf(
 
 /** Returns the error for the caller when there is no further attempt. */
 function toldOf({ kind, error }: Exclude<Outcome, { kind: 'rows' }>, database: string): unknown {
-  if (error instanceof GatewayError && kind !== 'not begun') return error
+  if (error instanceof GatewayError && kind !== 'not begun' && !gotNoConnection(error)) return error
   return lostCall(error, database, kind === 'lost', kind === 'rolled back')
+}
+
+/** Whether the gateway has not even tried to open a connection for the call. */
+function gotNoConnection({ code, details }: GatewayError): boolean {
+  return code === 'connection_failed' && details.may_have_run === undefined
 }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { withinMs } from '../../common/within.ts'
 import { GatewayError } from '../../errors.ts'
 import type { Listener } from '../listener.ts'
 import type { Pools } from '../pools/pools.ts'
@@ -8,15 +9,15 @@ const LISTENER_LIMIT_MS = 500
 
 /**
  * Checks that PostgreSQL answers. Asks on the LISTEN connection, which is free even if all pool
- * connections are busy; if that does not answer, asks on a pool connection as well.
- * @param withinMs time for both, in milliseconds
+ * connections are busy; if that does not answer, asks on a new one as well.
+ * @param limitMs time for both, in milliseconds
  * @throws {Error} if PostgreSQL does not answer in time
  */
 export async function probe(
   listener: Listener,
   pools: Pools,
   database: string,
-  withinMs: number,
+  limitMs: number,
 ): Promise<void> {
   const kept = listener.use((sql) => sql`select 1`)
   const isAnswered = await Promise.race([
@@ -27,16 +28,21 @@ export async function probe(
     sleep(LISTENER_LIMIT_MS, false, { ref: false }),
   ])
   if (isAnswered) return
-  await Promise.any([kept, probePool(pools, database, withinMs - LISTENER_LIMIT_MS)])
+  await Promise.any([kept, probeAnew(pools, database, limitMs - LISTENER_LIMIT_MS)])
 }
 
-/** Asks on a pool connection; closes the connection if it does not answer. */
-async function probePool(pools: Pools, database: string, withinMs: number): Promise<void> {
-  const lease = await pools.lease(database, { waitMs: withinMs })
-  if (await lease.connection.answers(withinMs)) {
-    lease.release()
-    return
+/** Asks on a connection of its own. */
+async function probeAnew(pools: Pools, database: string, limitMs: number): Promise<void> {
+  const connection = await pools.keep(database, limitMs)
+  try {
+    if (await withinMs(limitMs, connection.sql.unsafe(''))) {
+      connection.close().catch(() => {})
+      return
+    }
+  } catch (error) {
+    connection.destroy()
+    throw error
   }
-  lease.destroy()
+  connection.destroy()
   throw new GatewayError('connection_failed', 'PostgreSQL does not answer')
 }

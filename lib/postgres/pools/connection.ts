@@ -8,7 +8,7 @@ import { Session } from '../session/session.ts'
 import { entering, joinCalls, type OpeningQuestion } from './call-sessions.ts'
 import type { ConnectionOptions } from './connection-options.ts'
 import { DriverClient } from './driver-client.ts'
-import { codeOf, type Opened, openLoggedIn } from './open-logged-in.ts'
+import { codeOf, connectionClosed, type Opened, openLoggedIn } from './open-logged-in.ts'
 import { RepeatedCancels } from './repeated-cancels.ts'
 import { ENCODING, otherEncoding, type Speaks, sessionStart } from './session-parameters.ts'
 
@@ -68,6 +68,7 @@ export class Connection {
   readonly #driver: DriverClient | undefined
   #session: Session | Promise<Session> | undefined
   #closed = false
+  readonly #ending = new AbortController()
   readonly #cancels = new RepeatedCancels()
   /** Last reported value of default_transaction_read_only. */
   #isReadOnly = false
@@ -84,10 +85,7 @@ export class Connection {
   #server: Server | undefined
   readonly #connectTimeoutMs: number
 
-  /**
-   * `onClosed` is called once, when the socket is closed or could not be opened; `onOpen` at most
-   * once, when PostgreSQL is ready for queries.
-   */
+  /** `onClosed` is called once, also where it could not be opened; `onOpen` when it is ready for queries. */
   constructor(
     server: Server,
     options: ConnectionOptions,
@@ -226,6 +224,7 @@ export class Connection {
     if (this.#session instanceof Session) this.#session.destroy(error)
     this.#socket?.destroy(error)
     this.#markClosed()
+    this.#ending.abort(error ?? connectionClosed())
     this.#driver?.end()
   }
 
@@ -241,7 +240,7 @@ export class Connection {
           this.#socket = socket
           this.#server = server
         },
-        isClosed: () => this.#closed,
+        ending: this.#ending.signal,
       })
       socket.once('close', () => {
         this.#markClosed()

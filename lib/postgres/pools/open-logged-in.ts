@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import type { Route } from '../hosts/route.ts'
+import type { Reached, Route } from '../hosts/route.ts'
 import type { Credentials, Server } from '../hosts/server.ts'
 import { type Greeting, logIn } from '../session/log-in.ts'
 
@@ -23,8 +23,8 @@ export interface OpenOptions {
   timeoutMs: number
   /** Called with each socket that is opened and the host that it leads to. */
   onSocket: (socket: Socket, server: Server) => void
-  /** Whether the connection has been closed in the meantime. */
-  isClosed: () => boolean
+  /** Aborted when it is closed by force, with the error of this. */
+  ending: AbortSignal
 }
 
 /**
@@ -50,11 +50,8 @@ async function openAs(
   credentials: Credentials,
   giveUpAt: number,
 ): Promise<Opened> {
-  const {
-    socket,
-    server,
-    patienceMs = options.timeoutMs,
-  } = await options.route.open(Math.max(1, giveUpAt - performance.now()))
+  const reaching = options.route.open(Math.max(1, giveUpAt - performance.now()))
+  const { socket, server, patienceMs = options.timeoutMs } = await untilEnded(reaching, options)
   options.onSocket(socket, server)
   // An error event without a listener would end the process. Readers check `socket.errored`.
   socket.on('error', () => {})
@@ -70,7 +67,7 @@ async function openAs(
 }
 
 async function logInWithin(
-  { route, parameters, behind, isClosed }: OpenOptions,
+  { route, parameters, behind, ending }: OpenOptions,
   socket: Socket,
   server: Server,
   credentials: Credentials,
@@ -79,7 +76,7 @@ async function logInWithin(
   const timer = setTimeout(() => socket.destroy(logInTimeout()), withinMs)
   try {
     const greeting = await logIn(socket, credentials, parameters, behind)
-    if (socket.destroyed || isClosed()) throw socket.errored ?? connectionClosed()
+    if (socket.destroyed || ending.aborted) throw socket.errored ?? connectionClosed()
     for (const [parameter, value] of greeting.parameters) {
       const refusal = route.refusal(server, parameter, value)
       if (refusal) throw refusal
@@ -91,6 +88,19 @@ async function logInWithin(
   } finally {
     clearTimeout(timer)
   }
+}
+
+/** Returns what has been reached; rejects at once when the connection is closed by force. */
+function untilEnded(reaching: Promise<Reached>, { ending }: OpenOptions): Promise<Reached> {
+  return new Promise((resolve, reject) => {
+    const end = () => {
+      reject(ending.reason)
+      reaching.then(({ socket }) => socket.destroy()).catch(() => {})
+    }
+    if (ending.aborted) end()
+    else ending.addEventListener('abort', end, { once: true })
+    reaching.then(resolve, reject).finally(() => ending.removeEventListener('abort', end))
+  })
 }
 
 /** Returns the error of queries on a closed connection. */

@@ -1,10 +1,9 @@
-import { GatewayError } from '../../errors.ts'
 import { Hosts } from '../hosts/hosts.ts'
 import type { Server } from '../hosts/server.ts'
 import { fit } from './call-share.ts'
 import type { Connection, Sql } from './connection.ts'
-import { endSupply } from './end-supply.ts'
-import { stopStarving } from './give-back.ts'
+import { endPool, endSupply } from './end-supply.ts'
+import { type Ask, giveUpWhenSilent } from './give-up.ts'
 import type { Lease } from './lease.ts'
 import { type Need, needOf, type OnSession } from './need.ts'
 import { type CredentialsOf, countClosing, type PlatformOf } from './pool.ts'
@@ -41,6 +40,7 @@ export class Pools {
   readonly #platformOf: PlatformOf
   readonly #sweeper: NodeJS.Timeout
   readonly #endSilenceWatch: () => void
+  #endGivingUp: (() => void) | undefined
   /** Called when another host has become the primary. */
   onMoved: ((from: Server, to: Server) => void) | undefined
 
@@ -273,16 +273,7 @@ export class Pools {
   /** Closes all connections to a database and removes its pool, before the database is dropped. */
   async closeDatabase(database: string): Promise<void> {
     this.forgetCounters(database)
-    const pool = this.#supply.pools.get(database)
-    if (!pool) return
-    this.#supply.pools.delete(database)
-    stopStarving(pool)
-    pool.closing = true
-    for (const waiter of pool.waiters) {
-      pool.waiters.delete(waiter)
-      waiter.reject(new GatewayError('database_not_found', `Database ${database} is gone`))
-    }
-    await Promise.all([...pool.idle].map((connection) => this.#supply.retire(connection)))
+    await endPool(this.#supply, database)
   }
 
   /** Drops the counters of a database that is gone. */
@@ -290,10 +281,16 @@ export class Pools {
     this.#supply.counters.forget(database)
   }
 
+  /** Gives PostgreSQL up within 2 s while it is silent: see `giveUpWhenSilent`. */
+  giveUpWhenSilent(ask: Ask): void {
+    this.#endGivingUp = giveUpWhenSilent(this.#supply, ask)
+  }
+
   /** Closes the idle connections and cuts those in use, whose queries fail. */
   async end(): Promise<void> {
     clearInterval(this.#sweeper)
     this.#endSilenceWatch()
+    this.#endGivingUp?.()
     this.#hosts.end()
     await endSupply(this.#supply)
   }

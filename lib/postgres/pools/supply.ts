@@ -1,3 +1,4 @@
+import type { GatewayError } from '../../errors.ts'
 import type { Hosts } from '../hosts/hosts.ts'
 import type { Credentials, Server } from '../hosts/server.ts'
 import { Budget, SLOW_OPENING_MS } from './budget.ts'
@@ -25,10 +26,7 @@ export interface SupplyOptions {
   credentialsOf: CredentialsOf
 }
 
-/**
- * Opens and closes the connections of all pools within their budgets. Gives free permits to pools
- * that need one and closes idle connections whose permits others need.
- */
+/** Opens and closes the connections of all pools within their budgets. Idle ones give way to those in need. */
 export class ConnectionSupply implements Supply {
   /** The budget of all connections. */
   readonly all: Budget<Pool>
@@ -39,6 +37,8 @@ export class ConnectionSupply implements Supply {
   /** Decides which idle connection gives way. */
   readonly demand = new Demand(() => this.all.permits.capacity)
   isEnded = false
+  /** Returns why nobody gets a connection; undefined: they do. */
+  refusal: (() => GatewayError) | undefined
   /** Called when a pool begins to wait for a permit of `all`, and when a connection was closed. */
   onNeed: (() => void) | undefined
   onSession: OnSession | undefined

@@ -131,8 +131,8 @@ async function showsAlive(pool: Pool, connection: Connection): Promise<boolean> 
 
 /**
  * Queues for a connection of a pool.
- * @throws {GatewayError} connection_failed if the gateway is stopping; pool_exhausted if the queue
- *   is full; errors of `enqueue`
+ * @throws {GatewayError} connection_failed if the gateway is stopping, or PostgreSQL is given up
+ *   (`giveUpWhenSilent`); pool_exhausted if the queue is full; errors of `enqueue`
  */
 export function wait(
   taking: Taking,
@@ -144,6 +144,12 @@ export function wait(
   const { client, deadline, waitMs = taking.limits.poolWaitTimeoutMs } = options
   if (taking.supply.isEnded) {
     return Promise.reject(new GatewayError('connection_failed', 'The gateway is stopping'))
+  }
+  // Permanent connections are opened all the same: they find out whether PostgreSQL answers again.
+  const { refusal, kept } = taking.supply
+  if (refusal && !kept.has(pool)) {
+    taking.supply.settle(pool)
+    return Promise.reject(refusal())
   }
   if (client && pool.waiters.size >= taking.limits.maxQueuePerDatabase) {
     taking.supply.count(pool, 'exhausted')
