@@ -90,7 +90,11 @@ const PROBE_MS = 600
 async function namingServer(there: Gateway, error: GatewayError): Promise<GatewayError> {
   const { servers } = there
   if (!servers.areSeveral) return error
-  const server = (await there.health.answers(PROBE_MS)) ? MAIN_SERVER : servers.nameOf(there)
+  const main = servers.named(MAIN_SERVER)
+  const isThere = await there.health.answers(PROBE_MS)
+  // One that answers may have no connection for this database.
+  const isOfMain = isThere && there !== main && !(await main.health.answers(PROBE_MS))
+  const server = isOfMain ? MAIN_SERVER : servers.nameOf(there)
   const message = `Server ${server}: ${error.message}`
   return new GatewayError('connection_failed', message, { ...error.details, server })
 }

@@ -2,7 +2,7 @@ import postgres from 'postgres'
 import { excerpt } from '../common/excerpt.ts'
 import { type ErrorDetails, GatewayError } from '../errors.ts'
 import { ServerError } from './session/server-error.ts'
-import { INVALID_CATALOG_NAME } from './sqlstates.ts'
+import { INVALID_CATALOG_NAME, TOO_MANY_CONNECTIONS } from './sqlstates.ts'
 
 /** HTTP status by SQLSTATE, for errors that the client caused; others are by class, or 500. */
 const STATUS_BY_SQLSTATE: Record<string, number> = {
@@ -20,13 +20,12 @@ const STATUS_BY_SQLSTATE: Record<string, number> = {
 const STATUS_BY_CLASS: Record<string, number> = { '22': 400, '53': 503 }
 
 const QUERY_CANCELED = '57014'
-const TOO_MANY_CONNECTIONS = '53300'
 
 /**
  * SQLSTATEs of a FATAL error that ends or refuses a connection: the server shuts down, starts up or
  * has no free connection, or the database allows no connections.
  */
-const NO_CONNECTION = new Set(['57P01', '57P02', '57P03', '57P05', '53300', '55000'])
+const NO_CONNECTION = new Set(['57P01', '57P02', '57P03', '57P05', TOO_MANY_CONNECTIONS, '55000'])
 
 /** Those of NO_CONNECTION that end an open connection: shutdown, crash, dropped database. */
 const ENDED = new Set(['57P01', '57P02', '57P05'])

@@ -1,3 +1,4 @@
+import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type DeadRoute, startDeadRoute } from '../helpers/dead-route.ts'
 import {
@@ -58,6 +59,21 @@ const get = async (path: string) => (await soon(gateway.get(path))).body
 const away = { status: 503, body: { error: 'connection_failed' } }
 const isBack = (tenant: string) =>
   expect.poll(async () => (await call(tenant)).status, { timeout: 20_000 }).toBe(200)
+
+/** Sessions of others, which take all connections that there are. */
+const others: postgres.Sql[] = []
+async function takeAll(): Promise<void> {
+  const password = await eu1.password()
+  const options = { port: 5432, user: 'postgres', password, database: 'postgres', max: 1 }
+  for (;;) {
+    const sql = postgres({ ...options, host: eu1.socketFolder })
+    others.push(sql)
+    if (!(await sql`select 1`.catch(() => undefined))) return
+  }
+}
+async function giveAll(): Promise<void> {
+  await Promise.all(others.splice(0).map((sql) => sql.end({ timeout: 0 })))
+}
 
 const LISTS = ['fleet', 'tenants', 'databases', 'usage', 'functions', 'slow', 'deployments']
 
@@ -133,6 +149,40 @@ describe.each(KINDS)('a server that is %s', (_, strike, heal) => {
     }
     for (const tenant of far) await isBack(tenant)
     expect(gateway.logged.filter(({ level, stack }) => level === 'error' && stack)).toEqual([])
+  })
+})
+
+describe('a server whose connections are all in use', () => {
+  test('serves those who have one; a deploy to all does not wait for each of its databases', async () => {
+    for (const tenant of far) await isBack(tenant)
+    const { listener, pools } = gateway.gateway.servers.named('eu1')
+    const listens = () =>
+      listener
+        .use((sql) => sql`select 1`)
+        .then(
+          () => true,
+          () => false,
+        )
+    await expect.poll(listens, { timeout: 20_000 }).toBe(true)
+    for (const database of farDatabases.slice(1)) pools.renew(database)
+    await takeAll()
+    try {
+      expect((await soon(call('f1'))).status).toBe(200)
+      const refused = await soon(call('f2'))
+      expect(refused).toMatchObject({ ...away, body: { may_have_run: false } })
+      expect(await get(`/admin/tenants?platform=${platform}`)).toMatchObject({ servers_away: [] })
+      const began = performance.now()
+      const { status, body } = await gateway.migrate(platform, await next())
+      expect([status, body.error]).toEqual([503, 'connection_failed'])
+      expect(body.databases_updated).toEqual([`${platform}_main`, `${platform}_near`])
+      // Each of the five would take 5 s.
+      expect(performance.now() - began).toBeLessThan(15_000)
+      const registered = await gateway.register(platform, await next(), 'f2')
+      expect(registered).toMatchObject({ ...away, body: { server: 'eu1' } })
+    } finally {
+      await giveAll()
+    }
+    await isBack('f2')
   })
 })
 

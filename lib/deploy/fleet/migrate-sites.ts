@@ -1,6 +1,7 @@
 import { concurrently } from '../../common/concurrently.ts'
 import { mapInSlices } from '../../common/in-slices.ts'
 import { GatewayError } from '../../errors.ts'
+import { TOO_MANY_CONNECTIONS } from '../../postgres/sqlstates.ts'
 import { BeingMoved, MovedAway } from '../../tenancy/catalog/moved-away.ts'
 import { scopeOfOrigin, traced } from '../../tracing/scope.ts'
 import type { DeployParts } from '../parts.ts'
@@ -151,7 +152,9 @@ async function migrateSite(
     // A server that is lost in the middle of a deploy says nothing about the archive.
     if (result.isReached && (isFirst || !isAway(result.error))) return end(result)
     const why = await whyUnreached(parts, result.database, result.error)
-    if (!why.isDown) return end(result.isReached ? result : { ...result, error: why.error })
+    // A server that has no connection for one has none for the next either, after seconds each.
+    const isDown = why.isDown || (!isFirst && isFull(result.error))
+    if (!isDown) return end(result.isReached ? result : { ...result, error: why.error })
     // If the first server is down, the fleet stops.
     if (isFirst) return end({ ...result, isReached: true })
     down = why.error
@@ -274,6 +277,10 @@ async function whyUnreached(
   } catch {
     return { isDown: true, error }
   }
+}
+
+function isFull({ details }: GatewayError): boolean {
+  return details.sqlstate === TOO_MANY_CONNECTIONS
 }
 
 function toGatewayError(
