@@ -1,7 +1,9 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { type Json, uniqueName } from '../helpers/gateway.ts'
-import { eventually, startProcess } from '../helpers/process.ts'
-import { newClient, samplesOf, workersOf } from '../helpers/workers.ts'
+import { eventually, startProcess, temporaryFolder } from '../helpers/process.ts'
+import { byWorker, type Client, newClient, samplesOf, workersOf } from '../helpers/workers.ts'
 import { adminDatabase, SLEEPER, startSleeping } from './setup.ts'
 
 /** Replacing takes some starts, each of which waits for the cores of a busy machine. */
@@ -86,3 +88,29 @@ test('a worker that hangs is ended, also while the service stops', async () => {
   expect(await gateway.exit).toEqual({ code: 0, signal: null })
   expect(gateway.output()).toContain('Worker 1 has not answered for 30 s: ended')
 }, 120_000)
+
+test('SIGHUP has all workers read the settings again', async () => {
+  const folder = await temporaryFolder()
+  const file = join(folder, '.env')
+  await writeFile(file, 'MAX_BODY_BYTES=100000\n')
+  const settings = { DATABASE_URL: await adminDatabase(), WORKERS: '2', TEMPLATES: 'off' }
+  const gateway = await startProcess(settings, folder)
+  const url = await gateway.url()
+  const platform = uniqueName('reloaded')
+  expect(await gateway.register(platform, SLEEPER)).toMatchObject({ status: 200 })
+  const clients = Array.from({ length: 4 }, () => newClient(url))
+  const ask = (client: Client) => client.call(platform, 'sleepers')
+  expect(Object.keys(await byWorker(gateway, clients, ask))).toEqual(['1', '2'])
+  const statuses = () =>
+    Promise.all(
+      clients.map(
+        async (client) => (await client.call(platform, 'sleepers', ['x'.repeat(2000)])).status,
+      ),
+    )
+  expect(await statuses()).not.toContain(413)
+  await writeFile(file, 'MAX_BODY_BYTES=1000\n')
+  gateway.kill('SIGHUP')
+  await eventually('all refuse', async () => (await statuses()).every((one) => one === 413))
+  // None is a new one.
+  expect(Object.keys(await byWorker(gateway, clients, ask))).toEqual(['1', '2'])
+}, 60_000)

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { readConfig } from '../../lib/config.ts'
 import { chooseServer } from '../../lib/servers/choose.ts'
 import { reconcile } from '../../lib/servers/reconcile.ts'
 import {
@@ -263,6 +264,11 @@ describe('where there is most room', () => {
     const owner = { platform: uniqueName('room'), tenantId: 'a', schema: null }
     return chooseServer(servers, { placement, placementLabels: [] }, owner, {})
   }
+
+  test('is not asked where PLACEMENT names a server', async () => {
+    expect([await chosenBy('main'), await chosenBy('eu1')]).toEqual(['main', 'eu1'])
+    expect(() => readConfig({ PLACEMENT: 'eu9' })).toThrow(/^PLACEMENT: names eu9/)
+  })
 
   test('is by the bytes of the databases in the catalogs, or by connections in use', async () => {
     const { servers } = gateway.gateway

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { expect, test } from 'vitest'
 import { readSetting } from '../../../lib/config/setting.ts'
 import { ALL_SETTINGS } from '../../../lib/config/settings.ts'
@@ -36,6 +37,12 @@ test.each([
   expect(() => readConfig({ [name]: value })).toThrow(
     `${name}: "${value}" is not a whole number ${limits}`,
   )
+})
+
+test('WORKERS is one by default, and with auto as many as there are cores', () => {
+  expect(readConfig({}).workers).toBe(1)
+  expect(readConfig({ WORKERS: 'auto' }).workers).toBe(availableParallelism())
+  expect(() => readConfig({ WORKERS: '0' })).toThrow(/^WORKERS: /)
 })
 
 test('durations are milliseconds', () => {
