@@ -4,6 +4,8 @@ import { type Haproxy, startHaproxy } from '../helpers/haproxy.ts'
 import { eventually, freePort, type GatewayProcess, startProcess } from '../helpers/process.ts'
 import { deploy, type Load, release } from './load.ts'
 
+const PATIENCE_MS = 120_000
+
 /** Gateways as processes behind an HAProxy, on one PostgreSQL. */
 export interface World {
   haproxy: Haproxy
@@ -46,9 +48,10 @@ export async function startWorld(
 export async function serveSome(loads: Load[], more = 2): Promise<void> {
   const enough = loads.filter(({ kind }) => kind !== 'events')
   const before = enough.map(({ answered, failed }) => answered() + failed().length)
-  await eventually('all are served', () =>
-    enough.every(({ answered, failed }, i) => answered() + failed().length >= before[i]! + more),
-  )
+  const isServed = () =>
+    enough.every(({ answered, failed }, i) => answered() + failed().length >= before[i]! + more)
+  // A /migrate waits for its turn among the processes of three gateways.
+  await eventually('all are served', isServed, PATIENCE_MS)
 }
 
 /** Stops the loads, prints what they did, and returns what failed. */
