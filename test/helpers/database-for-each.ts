@@ -3,23 +3,26 @@ import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
 import { Connection, type Sql } from '../../lib/postgres/pools/connection.ts'
 import { dropDatabase, queryDatabase, uniqueName } from './gateway.ts'
 
-/** A database of its own for each test of the file that imports this, and a connection to it. */
+/** A database of its own for each test of a file that has called setUp(), and a connection to it. */
 export let database: string
 export let connection: Connection
 /** The connection's client, in a transaction. */
 export let sql: Sql
 
-beforeEach(async () => {
-  const server = parseDatabaseUrl(inject('databaseUrl'))
-  database = uniqueName('deploys')
-  await queryDatabase(server.database, `create database ${database}`)
-  const options = { database, connectTimeoutMs: 10_000, statementTimeoutMs: 0 }
-  connection = new Connection(server, options, () => {})
-  sql = connection.sql
-  await sql.unsafe('begin')
-})
+/** Has each test of a file begin with its database; the file calls this at its top. */
+export function setUp(): void {
+  beforeEach(async () => {
+    const server = parseDatabaseUrl(inject('databaseUrl'))
+    database = uniqueName('deploys')
+    await queryDatabase(server.database, `create database ${database}`)
+    const options = { database, connectTimeoutMs: 10_000, statementTimeoutMs: 0 }
+    connection = new Connection(server, options, () => {})
+    sql = connection.sql
+    await sql.unsafe('begin')
+  })
 
-afterEach(async () => {
-  await connection.close()
-  await dropDatabase(database)
-})
+  afterEach(async () => {
+    await connection.close()
+    await dropDatabase(database)
+  })
+}

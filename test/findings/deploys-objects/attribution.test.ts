@@ -5,7 +5,9 @@ import { type Files, pack, textFunction } from '../../helpers/platforms.ts'
 // Functions, views, triggers and policies that the first design lost, did not notice or could not
 // replace.
 
-import { gateway, newPlatform, ready, sql, TABLE } from './setup.ts'
+import { gateway, newPlatform, ready, setUp, sql, TABLE } from './setup.ts'
+
+await setUp()
 
 describe('A4: what is made by a file', () => {
   const grants = {

@@ -4,7 +4,9 @@ import { type Files, textFunction } from '../../helpers/platforms.ts'
 // Functions, views, triggers and policies that the first design lost, did not notice or could not
 // replace.
 
-import { newPlatform, ready, sql, TABLE } from './setup.ts'
+import { newPlatform, ready, setUp, sql, TABLE } from './setup.ts'
+
+await setUp()
 
 describe('G3: names that nobody has, in bodies of PL/pgSQL', () => {
   const body = (text: string) =>

@@ -5,7 +5,9 @@ import { type Files, textFunction } from '../../helpers/platforms.ts'
 // Functions, views, triggers and policies that the first design lost, did not notice or could not
 // replace.
 
-import { newPlatform, ROLE, ready, sql, TABLE } from './setup.ts'
+import { newPlatform, ROLE, ready, setUp, sql, TABLE } from './setup.ts'
+
+await setUp()
 
 describe('A8: what people have put on an object survives its replacement', () => {
   test('grants, revokes, comments, settings of functions', async () => {

@@ -7,15 +7,21 @@ import { newPlatform as newPlatformOf } from '../../helpers/releases.ts'
 // Functions, views, triggers and policies that the first design lost, did not notice or could not
 // replace.
 
-export const ROLE = await createReader()
+/** A role that tests grant privileges to. */
+export let ROLE: string
 
 export let gateway: TestGateway
 
-beforeAll(async () => {
-  gateway = await startTestGateway()
-})
+/** Starts what the tests of a file use; each file calls this at its top. */
+export async function setUp(): Promise<void> {
+  ROLE = await createReader()
 
-afterAll(() => gateway.stop())
+  beforeAll(async () => {
+    gateway = await startTestGateway()
+  })
+
+  afterAll(() => gateway.stop())
+}
 
 export const newPlatform = (base: Files) => newPlatformOf(gateway, base)
 

@@ -5,7 +5,9 @@ import { snapshot } from '../../helpers/snapshot.ts'
 
 // An old container that starts again took its schema back; and what /admin/databases said then.
 
-import { FIRST, gateway, newPlatform, SECOND, said, warningsOf } from './setup.ts'
+import { FIRST, gateway, newPlatform, SECOND, said, setUp, warningsOf } from './setup.ts'
+
+setUp()
 
 describe('A6: an old container that starts again', () => {
   test('changes nothing, is ready, and is told how to go back', async () => {

@@ -11,7 +11,18 @@ import { type Files, pack, textFunction } from '../../helpers/platforms.ts'
 
 // An old container that starts again took its schema back; and what /admin/databases said then.
 
-import { FIRST, gateway, newPlatform, ownerOf, type Platform, said, warningsOf } from './setup.ts'
+import {
+  FIRST,
+  gateway,
+  newPlatform,
+  ownerOf,
+  type Platform,
+  said,
+  setUp,
+  warningsOf,
+} from './setup.ts'
+
+setUp()
 
 describe('G2: pending', () => {
   async function pending(platform: string, query = ''): Promise<Json> {

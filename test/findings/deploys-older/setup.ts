@@ -13,11 +13,14 @@ import { type Files, pack, textFunction } from '../../helpers/platforms.ts'
 
 export let gateway: TestGateway
 
-beforeAll(async () => {
-  gateway = await startTestGateway()
-})
+/** Starts what the tests of a file use; each file calls this at its top. */
+export function setUp(): void {
+  beforeAll(async () => {
+    gateway = await startTestGateway()
+  })
 
-afterAll(() => gateway.stop())
+  afterAll(() => gateway.stop())
+}
 
 export const FIRST: Files = {
   'migrations/001_base.pssql': 'create table item (id int primary key, name text, price int);',

@@ -12,7 +12,10 @@ import {
   newId,
   platform,
   post,
+  setUp,
 } from './setup.ts'
+
+setUp()
 
 describe.each([
   ['each by itself', {}],

@@ -16,7 +16,10 @@ import {
   newId,
   platform,
   post,
+  setUp,
 } from './setup.ts'
+
+setUp()
 
 describe('each by itself', () => {
   test('an error is the result of its call, as an error answer, and touches no other', async () => {

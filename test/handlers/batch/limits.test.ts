@@ -2,7 +2,19 @@ import { describe, expect, test } from 'vitest'
 import type { Json } from '../../helpers/gateway.ts'
 import { until } from '../../helpers/process.ts'
 
-import { abandon, batch, type Call, define, inTransaction, kept, newId, running } from './setup.ts'
+import {
+  abandon,
+  batch,
+  type Call,
+  define,
+  inTransaction,
+  kept,
+  newId,
+  running,
+  setUp,
+} from './setup.ts'
+
+setUp()
 
 describe('timeout_ms', () => {
   test.each([{}, { session: { 'app.user_id': 'anna' } }])(

@@ -13,7 +13,10 @@ import {
   inTransaction,
   kept,
   newId,
+  setUp,
 } from './setup.ts'
+
+setUp()
 
 describe('in one transaction', () => {
   test('the first error is the answer, and nothing is left', async () => {

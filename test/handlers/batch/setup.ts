@@ -19,40 +19,43 @@ export const MAX_RESULT_BYTES = 100_000
 
 export let gateway: TestGateway
 
-beforeAll(async () => {
-  gateway = await startTestGateway({ MAX_RESULT_BYTES: String(MAX_RESULT_BYTES) })
-  await gateway.register(platform, await pack(textFunction('ping', 'pong')))
-  await gateway.register(platform, await pack(textFunction('ping', 'pong of north')), 'north')
-  await define(`
-    create table note (id text primary key, by text, at int generated always as identity);
-    create table line (note text references note (id) deferrable initially deferred);
-    create function add_note(p_id text) returns text language sql
-      as $$ insert into note values (p_id, current_setting('app.user_id', true)) returning id $$;
-    create procedure one_note(p_id text) language sql as $$ insert into note values (p_id) $$;
-    create function add_line(p_note text) returns void language sql
-      as $$ insert into line values (p_note) $$;
-    create function notes_like(p_id text) returns setof text language sql stable
-      as $$ select id from note where id like p_id order by at $$;
-    create function echo(p_n int) returns int language sql immutable as $$ select p_n $$;
-    create function slow(p_seconds float8) returns text language sql
-      as $$ select pg_sleep(p_seconds); select 'slept' $$;
-    create function backend() returns int language sql as $$ select pg_backend_pid() $$;
-    create function user_id() returns text language sql stable
-      as $$ select current_setting('app.user_id', true) $$;
-    create function is_read_only() returns text language sql stable
-      as $$ select current_setting('transaction_read_only') $$;
-    create function transaction_id() returns text language sql
-      as $$ select pg_current_xact_id()::text $$;
-    create function wide(p_bytes int) returns table (text text) language sql
-      as $$ select repeat('x', p_bytes) $$;
-    create function fail(p_message text default 'no') returns void language plpgsql
-      as $$ begin raise exception '%', p_message using hint = 'Say yes'; end $$;
-    create function die() returns boolean language sql
-      as $$ select pg_terminate_backend(pg_backend_pid()) $$;
-  `)
-})
+/** Starts what the tests of a file use; each file calls this at its top. */
+export function setUp(): void {
+  beforeAll(async () => {
+    gateway = await startTestGateway({ MAX_RESULT_BYTES: String(MAX_RESULT_BYTES) })
+    await gateway.register(platform, await pack(textFunction('ping', 'pong')))
+    await gateway.register(platform, await pack(textFunction('ping', 'pong of north')), 'north')
+    await define(`
+      create table note (id text primary key, by text, at int generated always as identity);
+      create table line (note text references note (id) deferrable initially deferred);
+      create function add_note(p_id text) returns text language sql
+        as $$ insert into note values (p_id, current_setting('app.user_id', true)) returning id $$;
+      create procedure one_note(p_id text) language sql as $$ insert into note values (p_id) $$;
+      create function add_line(p_note text) returns void language sql
+        as $$ insert into line values (p_note) $$;
+      create function notes_like(p_id text) returns setof text language sql stable
+        as $$ select id from note where id like p_id order by at $$;
+      create function echo(p_n int) returns int language sql immutable as $$ select p_n $$;
+      create function slow(p_seconds float8) returns text language sql
+        as $$ select pg_sleep(p_seconds); select 'slept' $$;
+      create function backend() returns int language sql as $$ select pg_backend_pid() $$;
+      create function user_id() returns text language sql stable
+        as $$ select current_setting('app.user_id', true) $$;
+      create function is_read_only() returns text language sql stable
+        as $$ select current_setting('transaction_read_only') $$;
+      create function transaction_id() returns text language sql
+        as $$ select pg_current_xact_id()::text $$;
+      create function wide(p_bytes int) returns table (text text) language sql
+        as $$ select repeat('x', p_bytes) $$;
+      create function fail(p_message text default 'no') returns void language plpgsql
+        as $$ begin raise exception '%', p_message using hint = 'Say yes'; end $$;
+      create function die() returns boolean language sql
+        as $$ select pg_terminate_backend(pg_backend_pid()) $$;
+    `)
+  })
 
-afterAll(() => gateway.stop())
+  afterAll(() => gateway.stop())
+}
 
 /** Runs SQL in the platform's database, behind the gateway's back. */
 export const define = (sql: string) => queryDatabase(database, sql)

@@ -3,7 +3,9 @@ import { beforeAll, describe, expect, test } from 'vitest'
 // What PostgreSQL says of a value (to_json, ::text) is asked on a connection of its own. Answers
 // are compared as text, since JSON.parse would lose digits.
 
-import { define, quote, rowsText, say } from './setup.ts'
+import { define, quote, rowsText, say, setUp } from './setup.ts'
+
+setUp()
 
 describe('polymorphic types', () => {
   beforeAll(async () => {

@@ -5,7 +5,9 @@ import { pack } from '../../helpers/platforms.ts'
 // What PostgreSQL says of a value (to_json, ::text) is asked on a connection of its own. Answers
 // are compared as text, since JSON.parse would lose digits.
 
-import { define, gateway, platform, rowsText, say, sql } from './setup.ts'
+import { define, gateway, platform, rowsText, say, setUp, sql } from './setup.ts'
+
+setUp()
 
 describe('results that no parameter can be', () => {
   test.each([

@@ -298,49 +298,52 @@ export const STRUCTURES: Type[] = [
 
 export const TYPES = [...SCALARS, ...STRUCTURES]
 
-beforeAll(async () => {
-  gateway = await startTestGateway()
-  const { body } = await gateway.register(platform, await pack(textFunction('ping', 'pong')))
-  expect(body).toMatchObject({ status: 'ready' })
-  sql = connectTo(database)
-  await becomePlatform(sql)
-  await sql`select set_config('TimeZone', 'UTC', false), set_config('client_min_messages', 'error', false)`
-  await define(`
-    create type mood as enum ('happy', 'so so', 'it''s "ok"');
-    create domain positive as int check (value > 0);
-    create domain amount as numeric check (value > 0);
-    create domain email as text check (value like '%@%');
-    create domain short_list as int[] check (cardinality(value) < 3);
-    create domain settings as jsonb check (value ? 'name');
-    create domain raw_settings as json;
-    create type pair as (n numeric, t text);
-    create domain good_pair as pair check ((value).n is not null);
-    create type everything as (
-      pair pair, pairs pair[], data jsonb, raw json, at timestamptz, moods mood[], grid int[],
-      list short_list, bytes bytea, amount amount
+/** Starts what the tests of a file use; each file calls this at its top. */
+export function setUp(): void {
+  beforeAll(async () => {
+    gateway = await startTestGateway()
+    const { body } = await gateway.register(platform, await pack(textFunction('ping', 'pong')))
+    expect(body).toMatchObject({ status: 'ready' })
+    sql = connectTo(database)
+    await becomePlatform(sql)
+    await sql`select set_config('TimeZone', 'UTC', false), set_config('client_min_messages', 'error', false)`
+    await define(`
+      create type mood as enum ('happy', 'so so', 'it''s "ok"');
+      create domain positive as int check (value > 0);
+      create domain amount as numeric check (value > 0);
+      create domain email as text check (value like '%@%');
+      create domain short_list as int[] check (cardinality(value) < 3);
+      create domain settings as jsonb check (value ? 'name');
+      create domain raw_settings as json;
+      create type pair as (n numeric, t text);
+      create domain good_pair as pair check ((value).n is not null);
+      create type everything as (
+        pair pair, pairs pair[], data jsonb, raw json, at timestamptz, moods mood[], grid int[],
+        list short_list, bytes bytea, amount amount
+      )
+    `)
+    const functions = TYPES.map(
+      ({ type }, i) => `
+        create function id_${i}(p_value ${type}) returns ${type} language sql as $$ select p_value $$;
+        create function text_${i}(p_value ${type}) returns text language sql
+        as $$ select p_value::text $$;
+        create type box_${i} as (v ${type});
+        create function box_${i}(p_value box_${i}) returns box_${i} language plpgsql
+        as $$ begin return p_value; end $$`,
     )
-  `)
-  const functions = TYPES.map(
-    ({ type }, i) => `
-      create function id_${i}(p_value ${type}) returns ${type} language sql as $$ select p_value $$;
-      create function text_${i}(p_value ${type}) returns text language sql
-      as $$ select p_value::text $$;
-      create type box_${i} as (v ${type});
-      create function box_${i}(p_value box_${i}) returns box_${i} language plpgsql
-      as $$ begin return p_value; end $$`,
-  )
-  const arrays = SCALARS.map(
-    ({ type }, i) => `
-      create function ids_${i}(p_value ${type}[]) returns ${type}[] language sql
-      as $$ select p_value $$`,
-  )
-  await define([...functions, ...arrays].join(';\n'))
-})
+    const arrays = SCALARS.map(
+      ({ type }, i) => `
+        create function ids_${i}(p_value ${type}[]) returns ${type}[] language sql
+        as $$ select p_value $$`,
+    )
+    await define([...functions, ...arrays].join(';\n'))
+  })
 
-afterAll(async () => {
-  await sql.end()
-  await gateway.stop()
-})
+  afterAll(async () => {
+    await sql.end()
+    await gateway.stop()
+  })
+}
 
 /** The rows of the answer to a call, as text. */
 export async function rowsText(name: string, params: string): Promise<string> {

@@ -3,7 +3,9 @@ import { describe, expect, test } from 'vitest'
 // What PostgreSQL says of a value (to_json, ::text) is asked on a connection of its own. Answers
 // are compared as text, since JSON.parse would lose digits.
 
-import { both, define, isExpanded, quote, rowsText, SCALARS, say, TYPES } from './setup.ts'
+import { both, define, isExpanded, quote, rowsText, SCALARS, say, setUp, TYPES } from './setup.ts'
+
+setUp()
 
 describe('a value comes back as PostgreSQL writes it', () => {
   test.each(TYPES.map((one, i) => [one.type, i, one] as const))('%s', async (type, i, one) => {

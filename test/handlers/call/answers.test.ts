@@ -1,6 +1,18 @@
 import { describe, expect, test } from 'vitest'
 
-import { database, define, failure, gateway, pingBody, platform, raw, rows } from './setup.ts'
+import {
+  database,
+  define,
+  failure,
+  gateway,
+  pingBody,
+  platform,
+  raw,
+  rows,
+  setUp,
+} from './setup.ts'
+
+setUp()
 
 describe('the answer', () => {
   test('has the rows, their number and the time', async () => {

@@ -2,7 +2,9 @@ import { describe, expect, test } from 'vitest'
 import { type Json, type TestGateway, uniqueName } from '../../helpers/gateway.ts'
 import { pack } from '../../helpers/platforms.ts'
 
-import { define, failure, gateway, other, platform, rows } from './setup.ts'
+import { define, failure, gateway, other, platform, rows, setUp } from './setup.ts'
+
+setUp()
 
 describe('a function that has changed', () => {
   const changed = async (before: string, after: string) => {

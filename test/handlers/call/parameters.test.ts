@@ -1,6 +1,8 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 
-import { define, failure, rows } from './setup.ts'
+import { define, failure, rows, setUp } from './setup.ts'
+
+setUp()
 
 describe('parameters', () => {
   beforeAll(async () => {

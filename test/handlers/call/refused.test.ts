@@ -10,7 +10,10 @@ import {
   platform,
   post,
   rows,
+  setUp,
 } from './setup.ts'
+
+setUp()
 
 describe('what is not a function to be called', () => {
   beforeAll(async () => {

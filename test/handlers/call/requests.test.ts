@@ -11,7 +11,10 @@ import {
   post,
   type RawRequest,
   raw,
+  setUp,
 } from './setup.ts'
+
+setUp()
 
 describe('the request', () => {
   test.each([

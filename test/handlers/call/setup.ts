@@ -25,20 +25,23 @@ export let gateway: TestGateway
 /** A second gateway on the same PostgreSQL, which gives statements one second. */
 export let other: TestGateway
 
-beforeAll(async () => {
-  adminUrl = await createAdminDatabase()
-  const env = { DATABASE_URL: adminUrl, MAX_BODY_BYTES: String(MAX_BODY_BYTES) }
-  gateway = await startTestGateway(env)
-  other = await startTestGateway({ ...env, STATEMENT_TIMEOUT_SECS: '1' })
-  const { body } = await gateway.register(platform, await pack(textFunction('ping', 'pong')))
-  expect(body).toMatchObject({ status: 'ready' })
-})
+/** Starts what the tests of a file use; each file calls this at its top. */
+export function setUp(): void {
+  beforeAll(async () => {
+    adminUrl = await createAdminDatabase()
+    const env = { DATABASE_URL: adminUrl, MAX_BODY_BYTES: String(MAX_BODY_BYTES) }
+    gateway = await startTestGateway(env)
+    other = await startTestGateway({ ...env, STATEMENT_TIMEOUT_SECS: '1' })
+    const { body } = await gateway.register(platform, await pack(textFunction('ping', 'pong')))
+    expect(body).toMatchObject({ status: 'ready' })
+  })
 
-afterAll(async () => {
-  await other.stop()
-  await gateway.stop()
-  await dropAdminDatabase(adminUrl)
-})
+  afterAll(async () => {
+    await other.stop()
+    await gateway.stop()
+    await dropAdminDatabase(adminUrl)
+  })
+}
 
 /** Runs SQL in the platform's database, behind the gateway's back. */
 export const define = (sql: string) => queryDatabase(database, sql)

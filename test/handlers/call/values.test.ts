@@ -1,6 +1,8 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 
-import { define, failure, rows } from './setup.ts'
+import { define, failure, rows, setUp } from './setup.ts'
+
+setUp()
 
 describe('a value that does not convert', () => {
   const values: [type: string, value: unknown][] = [

@@ -1,7 +1,9 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { gateway, platform } from './setup.ts'
+import { gateway, platform, setUp } from './setup.ts'
+
+setUp()
 
 test('every function of the clinic is called by a test of this folder', async () => {
   const files = (await readdir(import.meta.dirname)).filter((file) => file.endsWith('.test.ts'))

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
 
-import { call, failure, gateway, platform, rows, text } from './setup.ts'
+import { call, failure, gateway, platform, rows, setUp, text } from './setup.ts'
+
+setUp()
 
 describe('reading', () => {
   test('ping needs no parameters', async () => {

@@ -13,16 +13,19 @@ export const platform = uniqueName('clinic')
 
 export let gateway: TestGateway
 
-beforeAll(async () => {
-  gateway = await startTestGateway()
-  const archive = await pack(await clinicFiles())
-  for (const tenant of [undefined, 'north', 'south']) {
-    const { body } = await gateway.register(platform, archive, tenant)
-    expect(body).toMatchObject({ status: 'ready', functions_deployed: 40 })
-  }
-})
+/** Starts what the tests of a file use; each file calls this at its top. */
+export function setUp(): void {
+  beforeAll(async () => {
+    gateway = await startTestGateway()
+    const archive = await pack(await clinicFiles())
+    for (const tenant of [undefined, 'north', 'south']) {
+      const { body } = await gateway.register(platform, archive, tenant)
+      expect(body).toMatchObject({ status: 'ready', functions_deployed: 40 })
+    }
+  })
 
-afterAll(() => gateway.stop())
+  afterAll(() => gateway.stop())
+}
 
 export async function call(name: string, params?: unknown, tenant?: string): Promise<Answer> {
   return gateway.call(platform, name, params, tenant)

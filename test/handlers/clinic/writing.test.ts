@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
 
-import { failure, gateway, north, platform, rows } from './setup.ts'
+import { failure, gateway, north, platform, rows, setUp } from './setup.ts'
+
+setUp()
 
 describe('writing', () => {
   test('create_patient: a composite from an object, domains, defaults', async () => {

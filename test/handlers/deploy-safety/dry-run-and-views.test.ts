@@ -9,7 +9,9 @@ import {
 import { clinicFiles, type Files, pack, textFunction } from '../../helpers/platforms.ts'
 import { snapshot } from '../../helpers/snapshot.ts'
 
-import { BASE, gateway, migration, newPlatform } from './setup.ts'
+import { BASE, gateway, migration, newPlatform, setUp } from './setup.ts'
+
+setUp()
 
 describe('dry_run=true', () => {
   test('answers the plan and changes nothing', async () => {

@@ -3,7 +3,9 @@ import { queryDatabase, uniqueName } from '../../helpers/gateway.ts'
 import { type Files, pack } from '../../helpers/platforms.ts'
 import { snapshot } from '../../helpers/snapshot.ts'
 
-import { BASE, gateway, migration, newPlatform } from './setup.ts'
+import { BASE, gateway, migration, newPlatform, setUp } from './setup.ts'
+
+setUp()
 
 describe('a deploy that would lose data', () => {
   test.each([

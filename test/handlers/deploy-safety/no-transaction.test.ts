@@ -2,7 +2,9 @@ import { describe, expect, test } from 'vitest'
 import { connectTo, databaseUrlOf, queryDatabase, startTestGateway } from '../../helpers/gateway.ts'
 import { pack } from '../../helpers/platforms.ts'
 
-import { BASE, gateway, migration, newPlatform } from './setup.ts'
+import { BASE, gateway, migration, newPlatform, setUp } from './setup.ts'
+
+setUp()
 
 describe('a migration that runs outside of a transaction', () => {
   const concurrently =

@@ -10,11 +10,14 @@ import { type Files, pack, textFunction } from '../../helpers/platforms.ts'
 
 export let gateway: TestGateway
 
-beforeAll(async () => {
-  gateway = await startTestGateway({ LOCK_TIMEOUT_SECS: '4' })
-})
+/** Starts what the tests of a file use; each file calls this at its top. */
+export function setUp(): void {
+  beforeAll(async () => {
+    gateway = await startTestGateway({ LOCK_TIMEOUT_SECS: '4' })
+  })
 
-afterAll(() => gateway.stop())
+  afterAll(() => gateway.stop())
+}
 
 export const BASE: Files = {
   'migrations/001_item.pssql': `

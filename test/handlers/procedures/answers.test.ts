@@ -2,7 +2,20 @@ import { describe, expect, test } from 'vitest'
 import type { Json } from '../../helpers/gateway.ts'
 import { mostHeld } from '../../helpers/most-held.ts'
 
-import { define, failure, gateway, noted, platform, post, rows, rowsText, seen } from './setup.ts'
+import {
+  define,
+  failure,
+  gateway,
+  noted,
+  platform,
+  post,
+  rows,
+  rowsText,
+  seen,
+  setUp,
+} from './setup.ts'
+
+setUp()
 
 describe('the answer of a procedure', () => {
   test('is one row of its INOUT and OUT parameters, in their order', async () => {

@@ -17,17 +17,20 @@ export let gateway: TestGateway
 /** Runs SQL in the platform's database, behind the gateway's back. */
 export const define = (sql: string) => queryDatabase(database, sql)
 
-beforeAll(async () => {
-  gateway = await startTestGateway({ MAX_RESULT_BYTES: '100000' })
-  const { body } = await gateway.register(platform, await pack(textFunction('ping', 'pong')))
-  expect(body).toMatchObject({ status: 'ready' })
-  await define(`
-    create table note (body text);
-    create function notes() returns setof text language sql as $$ select body from note $$
-  `)
-})
+/** Starts what the tests of a file use; each file calls this at its top. */
+export function setUp(): void {
+  beforeAll(async () => {
+    gateway = await startTestGateway({ MAX_RESULT_BYTES: '100000' })
+    const { body } = await gateway.register(platform, await pack(textFunction('ping', 'pong')))
+    expect(body).toMatchObject({ status: 'ready' })
+    await define(`
+      create table note (body text);
+      create function notes() returns setof text language sql as $$ select body from note $$
+    `)
+  })
 
-afterAll(() => gateway.stop())
+  afterAll(() => gateway.stop())
+}
 
 /** The rows of a call that succeeds. */
 export async function rows(name: string, params?: unknown): Promise<Json[]> {

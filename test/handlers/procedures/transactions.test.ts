@@ -2,7 +2,9 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { type Json, startTestGateway, uniqueName } from '../../helpers/gateway.ts'
 import { pack } from '../../helpers/platforms.ts'
 
-import { define, failure, gateway, noted, platform, post, rows, seen } from './setup.ts'
+import { define, failure, gateway, noted, platform, post, rows, seen, setUp } from './setup.ts'
+
+setUp()
 
 describe('its transactions', () => {
   test('are its own: what it has committed stays when it fails, and it does not run again', async () => {

@@ -9,12 +9,15 @@ import {
   FILES,
   pair,
   ranOnReplica,
+  setUp,
   sleepers,
   start,
   startForTest,
   startWith,
   used,
 } from './setup.ts'
+
+setUp()
 
 describe('with DATABASE_READ_URLS', () => {
   let gateway: TestGateway

@@ -12,6 +12,7 @@ import {
   FILES,
   pair,
   ranOnReplica,
+  setUp,
   sleepers,
   start,
   startForTest,
@@ -19,6 +20,8 @@ import {
   used,
   where,
 } from './setup.ts'
+
+setUp()
 
 describe('when the replica stops', () => {
   test('no call fails, and when it is back it is used again', async () => {

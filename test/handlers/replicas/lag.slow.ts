@@ -9,10 +9,13 @@ import {
   pauseReplay,
   ranOnReplica,
   resumeReplay,
+  setUp,
   startForTest,
   used,
   where,
 } from './setup.ts'
+
+setUp()
 
 describe('a replica that is behind', () => {
   test('by more than DATABASE_READ_MAX_LAG_SECS gets no calls until it has caught up', async () => {

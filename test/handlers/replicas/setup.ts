@@ -55,11 +55,14 @@ export const FILES: Files = {
 
 export let pair: ReplicationPair
 
-beforeAll(async () => {
-  pair = await startReplication({ max_standby_streaming_delay: '200ms' })
-})
+/** Starts what the tests of a file use; each file calls this at its top. */
+export function setUp(): void {
+  beforeAll(async () => {
+    pair = await startReplication({ max_standby_streaming_delay: '200ms' })
+  })
 
-afterAll(() => pair?.end())
+  afterAll(() => pair?.end())
+}
 
 /** A gateway with the replica, which is used by now; `urls` are others than that one. */
 export async function start(settings: Record<string, string> = {}): Promise<TestGateway> {

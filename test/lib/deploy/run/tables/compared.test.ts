@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { connectTo } from '../../../../helpers/gateway.ts'
 
-import { database, deploy, differences, sql } from './setup.ts'
+import { database, deploy, differences, setUp, sql } from './setup.ts'
+
+setUp()
 
 describe('a declared table that exists', () => {
   test('differs in every way', async () => {

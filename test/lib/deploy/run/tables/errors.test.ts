@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
 
-import { failure, sql } from './setup.ts'
+import { failure, setUp, sql } from './setup.ts'
+
+setUp()
 
 describe('an error of PostgreSQL’s has its file, line and place', () => {
   const unknownType = {

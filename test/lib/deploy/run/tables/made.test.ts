@@ -2,7 +2,9 @@ import { describe, expect, test } from 'vitest'
 import { clinicFiles, type Files } from '../../../../helpers/platforms.ts'
 import { snapshot } from '../../../../helpers/snapshot.ts'
 
-import { database, deploy, differences, sql, tables, watchRounds } from './setup.ts'
+import { database, deploy, differences, setUp, sql, tables, watchRounds } from './setup.ts'
+
+setUp()
 
 describe('the example platform', () => {
   const section = async (name: string): Promise<Files> => {

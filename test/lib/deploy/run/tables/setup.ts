@@ -2,11 +2,11 @@ import { expect, vi } from 'vitest'
 import type { SchemaFile } from '../../../../../lib/archive/archive.ts'
 import { deployTables } from '../../../../../lib/deploy/run/tables.ts'
 import { GatewayError } from '../../../../../lib/errors.ts'
-import { connection, database, sql } from '../../../../helpers/database-for-each.ts'
+import { connection, database, setUp, sql } from '../../../../helpers/database-for-each.ts'
 import type { Json } from '../../../../helpers/gateway.ts'
 import type { Files } from '../../../../helpers/platforms.ts'
 
-export { connection, database, sql }
+export { connection, database, setUp, sql }
 
 export const deploy = (files: Files) => deployTables(sql, database, schemaFiles(files))
 

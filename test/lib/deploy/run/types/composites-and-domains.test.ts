@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
 
-import { attributes, deploy, deployed, evaluate, failure, sql } from './setup.ts'
+import { attributes, deploy, deployed, evaluate, failure, setUp, sql } from './setup.ts'
+
+setUp()
 
 describe('a composite type', () => {
   const address = (attributes: string) => ({

@@ -1,6 +1,18 @@
 import { describe, expect, test } from 'vitest'
 
-import { database, deploy, deployed, evaluate, failure, labels, nextDeploy, sql } from './setup.ts'
+import {
+  database,
+  deploy,
+  deployed,
+  evaluate,
+  failure,
+  labels,
+  nextDeploy,
+  setUp,
+  sql,
+} from './setup.ts'
+
+setUp()
 
 describe('an enum', () => {
   const statusFile = (...values: string[]) => ({

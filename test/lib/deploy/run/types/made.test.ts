@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { typeWarnings } from '../../../../../lib/deploy/run/types.ts'
 
-import { attributes, checksums, deploy, deployed, evaluate, labels, sql } from './setup.ts'
+import { attributes, checksums, deploy, deployed, evaluate, labels, setUp, sql } from './setup.ts'
+
+setUp()
 
 describe('types that do not exist', () => {
   test('are created', async () => {

@@ -3,11 +3,11 @@ import { expect } from 'vitest'
 import type { SchemaFile } from '../../../../../lib/archive/archive.ts'
 import { deployTypes } from '../../../../../lib/deploy/run/types.ts'
 import { GatewayError } from '../../../../../lib/errors.ts'
-import { connection, database, sql } from '../../../../helpers/database-for-each.ts'
+import { connection, database, setUp, sql } from '../../../../helpers/database-for-each.ts'
 import type { Json } from '../../../../helpers/gateway.ts'
 import type { Files } from '../../../../helpers/platforms.ts'
 
-export { connection, database, sql }
+export { connection, database, setUp, sql }
 
 export const deploy = (files: Files, known: Files = {}) =>
   deployTypes(sql, database, schemaFiles(files), checksums(known))

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
 import { until } from '../../../../helpers/process.ts'
-import { databases, openSession, withPools } from './setup.ts'
+import { databases, openSession, setUp, withPools } from './setup.ts'
+
+setUp()
 
 const [dropped, kept] = databases as [string, string]
 

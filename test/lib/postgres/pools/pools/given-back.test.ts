@@ -15,9 +15,12 @@ import {
   openConnections,
   server,
   sessionPid,
+  setUp,
   watcher,
   withPools,
 } from './setup.ts'
+
+setUp()
 
 describe('a connection that is given back', () => {
   const pidOf = async (session: Session) =>

@@ -3,7 +3,17 @@ import type { Sql } from '../../../../../lib/postgres/pools/connection.ts'
 import type { PlatformOf, Pools } from '../../../../../lib/postgres/pools/pools.ts'
 import { until } from '../../../../helpers/process.ts'
 
-import { backendPid, databases, openConnections, sessionPid, watcher, withPools } from './setup.ts'
+import {
+  backendPid,
+  databases,
+  openConnections,
+  sessionPid,
+  setUp,
+  watcher,
+  withPools,
+} from './setup.ts'
+
+setUp()
 
 describe('the cap', () => {
   test('is not lessened by connections that were lost before they were given back', async () => {

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
 import { until } from '../../../../helpers/process.ts'
-import { databases, openConnections, withPools } from './setup.ts'
+import { databases, openConnections, setUp, withPools } from './setup.ts'
+
+setUp()
 
 test('a permit for another program is held without a connection, and given back once', async () => {
   await withPools({ maxTotalConnections: 2 }, async (pools) => {

@@ -11,15 +11,18 @@ export const databases = Array.from({ length: 12 }, () => uniqueName('pool'))
 
 export let watcher: Sql
 
-beforeAll(async () => {
-  for (const name of databases) await queryDatabase(server.database, `create database ${name}`)
-  watcher = connectTo(server.database)
-})
+/** Starts what the tests of a file use; each file calls this at its top. */
+export function setUp(): void {
+  beforeAll(async () => {
+    for (const name of databases) await queryDatabase(server.database, `create database ${name}`)
+    watcher = connectTo(server.database)
+  })
 
-afterAll(async () => {
-  await watcher.end()
-  for (const name of databases) await dropDatabase(name)
-})
+  afterAll(async () => {
+    await watcher.end()
+    for (const name of databases) await dropDatabase(name)
+  })
+}
 
 export const LIMITS: PoolLimits = {
   maxConnectionsPerPool: 10,

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import type { Pools } from '../../../../../lib/postgres/pools/pools.ts'
-import { ask, databases, withPools } from './setup.ts'
+import { ask, databases, setUp, withPools } from './setup.ts'
+
+setUp()
 
 const RUN_MS = 1500
 

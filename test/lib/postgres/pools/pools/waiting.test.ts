@@ -12,8 +12,11 @@ import {
   openSession,
   server,
   sessionPid,
+  setUp,
   withPools,
 } from './setup.ts'
+
+setUp()
 
 describe('a queue', () => {
   test('that is full refuses the next call at once, and lets the gateway’s own work in', async () => {
