@@ -14,7 +14,7 @@ export function setUp(): void {
   beforeEach(async () => {
     const server = parseDatabaseUrl(inject('databaseUrl'))
     database = uniqueName('deploys')
-    await queryDatabase(server.database, `create database ${database}`)
+    await queryDatabase(server.database, `create database ${database} strategy file_copy`)
     const options = { database, connectTimeoutMs: 10_000, statementTimeoutMs: 0 }
     connection = new Connection(server, options, () => {})
     sql = connection.sql

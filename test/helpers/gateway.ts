@@ -6,6 +6,7 @@ import { readConfig } from '../../lib/config.ts'
 import { createLog } from '../../lib/log.ts'
 import { parseDatabaseUrl, type Server } from '../../lib/postgres/hosts/server.ts'
 import { type RunningGateway, startGateway } from '../../lib/start.ts'
+import { closeIdleConnections } from './idle-connections.ts'
 
 export const PROJECT = join(import.meta.dirname, '../..')
 
@@ -124,20 +125,24 @@ export async function createAdminDatabase(server = inject('databaseUrl')): Promi
   return databaseUrlOf(name, server)
 }
 
-/**
- * Drops a database of the test server and ends its sessions. WITH (FORCE) has to terminate a running
- * autovacuum, which only a superuser may: a plain DROP makes it give way, so both take turns.
- */
+/** Drops a database of the test server and ends its sessions. */
 export async function dropDatabase(name: string, url = inject('databaseUrl')): Promise<void> {
-  const home = parseDatabaseUrl(inject('databaseUrl')).database
+  await withSession(homeOf(url), (sql) => dropFrom(sql, name))
+}
+
+/**
+ * Drops a database and ends its sessions. WITH (FORCE) has to terminate a running autovacuum, which
+ * only a superuser may: a plain DROP makes it give way, so both take turns.
+ */
+async function dropFrom(sql: postgres.Sql, name: string): Promise<void> {
   const drop = `drop database if exists "${name}"`
   for (let attempt = 1; ; attempt++) {
     try {
-      await queryDatabase(home, `${drop} with (force)`, { asGateway: true, url })
+      await sql.unsafe(`${drop} with (force)`)
       return
     } catch (error) {
       if (attempt === 5) throw error
-      await queryDatabase(home, drop, { asGateway: true, url }).catch(() => {})
+      await sql.unsafe(drop).catch(() => {})
     }
   }
 }
@@ -145,20 +150,39 @@ export async function dropDatabase(name: string, url = inject('databaseUrl')): P
 /** Drops an administrative database, every database of its catalog and the platforms' roles. */
 export async function dropAdminDatabase(url: string): Promise<void> {
   const { database } = parseDatabaseUrl(url)
-  const query = (where: string, text: string) =>
-    queryDatabase(where, text, { asGateway: true, url })
-  const rows = await query(
-    database,
-    'select database, owner_role from _db_gateway_databases',
-  ).catch(() => [])
-  const templates = await query(database, 'select database from _db_gateway_templates').catch(
-    () => [],
-  )
-  for (const { database: name } of [...templates, ...rows, { database }])
-    await dropDatabase(name, url)
-  const home = parseDatabaseUrl(inject('databaseUrl')).database
-  for (const role of new Set(rows.map((row) => row.owner_role))) {
-    if (role !== null) await query(home, `drop role if exists "${role}"`)
+  const { databases, roles } = await withSession(url, inCatalog)
+  await withSession(homeOf(url), async (sql) => {
+    for (const name of [...databases, database]) await dropFrom(sql, name)
+    for (const role of roles) await sql.unsafe(`drop role if exists "${role}"`)
+  })
+}
+
+/** The databases of a catalog and their roles; none where there is no catalog yet. */
+async function inCatalog(sql: postgres.Sql): Promise<{ databases: string[]; roles: Set<string> }> {
+  const read = (text: string): Promise<Json[]> => sql.unsafe(text).catch(() => [])
+  const rows = await read('select database, owner_role from _db_gateway_databases')
+  const templates = await read('select database from _db_gateway_templates')
+  const roles = rows.map(({ owner_role }) => owner_role).filter((role) => role !== null)
+  return { databases: [...templates, ...rows].map((row) => row.database), roles: new Set(roles) }
+}
+
+/** The database of the test server that all tests share, as the role of `url`. */
+function homeOf(url: string): string {
+  return databaseUrlOf(parseDatabaseUrl(inject('databaseUrl')).database, url)
+}
+
+/** Works on a session of its own. */
+async function withSession<T>(url: string, work: (sql: postgres.Sql) => Promise<T>): Promise<T> {
+  const sql = postgres({
+    ...parseDatabaseUrl(url),
+    max: 1,
+    fetch_types: false,
+    onnotice: () => {},
+  })
+  try {
+    return await work(sql)
+  } finally {
+    await sql.end()
   }
 }
 
@@ -225,6 +249,7 @@ export async function startTestGateway(
     migrate: deploy('/migrate'),
     query: queryDatabase,
     stop: async () => {
+      closeIdleConnections(running.url)
       await running.stop()
       if (!env.DATABASE_URL) await dropAdminDatabase(url)
     },

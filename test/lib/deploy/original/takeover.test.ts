@@ -34,7 +34,7 @@ const TRACKING = `
 async function originalDatabase(files: Files, sections: string[], after: string): Promise<string> {
   const platform = uniqueName('shop')
   const database = `${platform}_main`
-  await queryDatabase(gateway.server.database, `create database ${database}`)
+  await queryDatabase(gateway.server.database, `create database ${database} strategy file_copy`)
   const texts = sections.flatMap((section) =>
     Object.keys(files)
       .filter((path) => path.startsWith(`${section}/`))

@@ -16,7 +16,7 @@ const database = uniqueName('opening')
 let sql: Sql
 
 beforeAll(async () => {
-  await queryDatabase(server.database, `create database ${database}`)
+  await queryDatabase(server.database, `create database ${database} strategy file_copy`)
   sql = connectTo(database)
 })
 afterAll(async () => {

@@ -14,7 +14,9 @@ export let watcher: Sql
 /** Starts what the tests of a file use; each file calls this at its top. */
 export function setUp(): void {
   beforeAll(async () => {
-    for (const name of databases) await queryDatabase(server.database, `create database ${name}`)
+    for (const name of databases) {
+      await queryDatabase(server.database, `create database ${name} strategy file_copy`)
+    }
     watcher = connectTo(server.database)
   })
 
