@@ -29,6 +29,12 @@ import {
   zerosGz,
 } from './setup.ts'
 
+/** Milliseconds of CPU since `start`: other files run at the same time. */
+function cpuMs(start: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(start)
+  return (user + system) / 1000
+}
+
 describe('gzip', () => {
   const whole = tarGz(A_FILE)
 
@@ -216,12 +222,12 @@ describe('limits', () => {
     const timer = setInterval(() => {
       peak = Math.max(peak, process.memoryUsage.rss())
     }, 5)
-    const start = performance.now()
+    const start = process.cpuUsage()
     const error = await refusalOf(bomb, limits)
     clearInterval(timer)
     peak = Math.max(peak, process.memoryUsage.rss())
     expect(error.message).toContain('more than 67108864 bytes (MAX_UNPACKED_BYTES)')
-    expect(performance.now() - start).toBeLessThan(3000)
+    expect(cpuMs(start)).toBeLessThan(3000)
     expect(peak - before).toBeLessThan((64 + 64) * MIB)
   })
 
@@ -229,12 +235,12 @@ describe('limits', () => {
     const header = tarEntry({ name: 'postgresql/functions/a.sql' })
     const member = gzipSync(Buffer.alloc(2 ** 16 * 512, header), { level: 1 })
     const million = Buffer.concat(Array<Buffer>(16).fill(member))
-    const start = performance.now()
+    const start = process.cpuUsage()
     const size = await refusalOf(million, { maxUnpackedBytes: 16 * MIB, maxEntries: 10_000 })
     expect(size.message).toContain('MAX_UNPACKED_BYTES')
     const entries = await refusalOf(member, { maxUnpackedBytes: 64 * MIB, maxEntries: 10_000 })
     expect(entries.message).toContain('more than 10000 entries')
-    expect(performance.now() - start).toBeLessThan(3000)
+    expect(cpuMs(start)).toBeLessThan(3000)
   })
 
   test('a metadata entry of megabytes is refused', async () => {
@@ -249,9 +255,9 @@ describe('limits', () => {
     const records = Array.from({ length: 60_000 }, (_, i) => paxRecord(`k${i}`, 'v'))
     const global = tarEntry({ name: 'g', type: 'g', data: Buffer.concat(records) })
     const files = Array.from({ length: 900 }, (_, i) => tarFile(`postgresql/functions/${i}.sql`))
-    const start = performance.now()
+    const start = process.cpuUsage()
     expect(allPaths(await read(tarGz(global, ...files)))).toHaveLength(900)
-    expect(performance.now() - start).toBeLessThan(2000)
+    expect(cpuMs(start)).toBeLessThan(2000)
   })
 })
 
