@@ -74,11 +74,13 @@ describe.runIf(hasTools)('usage of a tenant that is moved', () => {
     afterTest(() => holder.end())
     await holder.unsafe('begin; lock table _db_gateway_deployments in share mode')
     const moving = moveTo('eu1', 'main')
+    // By another session: one in a transaction sees the same sessions again and again.
     const deleting = async () => {
-      const rows = await holder`
-        select from pg_stat_activity where wait_event_type = 'Lock'
-          and datname = current_database() and query like 'delete from "_db_gateway_deployments"%'
-      `
+      const rows = await gateway.query(
+        gateway.server.database,
+        `select from pg_stat_activity where wait_event_type = 'Lock'
+           and datname = current_database() and query like 'delete from "_db_gateway_deployments"%'`,
+      )
       return rows.length
     }
     await expect.poll(deleting, { timeout: 60_000 }).toBe(1)
