@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import postgres from 'postgres'
 import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
-import { startMajor, type TestServer } from '../setup/majors.ts'
+import { startMajor } from '../setup/majors.ts'
 import type { Json } from './gateway.ts'
 import { startOtherServer } from './servers.ts'
 
@@ -14,18 +14,20 @@ export interface AlikeServer {
   databases(): Promise<string[]>
   /** Runs SQL as the superuser. */
   query(text: string, database?: string): Promise<Json[]>
+  /** Lines of its log. */
+  logged: string[]
   remove(): Promise<void>
 }
 
-/** Starts a server of the major version of the test server: see PG_MAJOR. */
+/** Starts a server, by default of the major version of the test server: see PG_MAJOR. */
 export async function startAlikeServer(
   settings: Record<string, string> = {},
+  major = process.env.PG_MAJOR || '18',
 ): Promise<AlikeServer> {
-  const major = process.env.PG_MAJOR || '18'
   if (major === '18') return startOtherServer(settings)
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'db-gateway-server-')))
   await chmod(folder, 0o755)
-  const server: TestServer = await startMajor(major, folder, { fsync: 'off', ...settings })
+  const server = await startMajor(major, folder, { fsync: 'off', ...settings })
   const query = async (text: string, database?: string): Promise<Json[]> => {
     const uri = parseDatabaseUrl(server.superuserUrl)
     const sql = postgres({ ...uri, database: database ?? uri.database, max: 1, onnotice: () => {} })
@@ -41,6 +43,7 @@ export async function startAlikeServer(
       return (await query('select datname from pg_database')).map(({ datname }) => datname)
     },
     query,
+    logged: server.logged,
     async remove() {
       await server.stop()
       await rm(folder, { recursive: true, force: true })

