@@ -1,10 +1,14 @@
 import type { Server } from '../../../postgres/hosts/server.ts'
 import type { Sql } from '../../../postgres/pools/connection.ts'
-import { quoteIdentifier, quoteLiteral } from '../../../postgres/quote.ts'
+import { quoteIdentifier } from '../../../postgres/quote.ts'
+import { inTransaction } from '../../../postgres/transaction.ts'
+import type { Owner } from '../../../tenancy/names.ts'
 import { asGateway } from '../../database/handover.ts'
 import type { DeployParts } from '../../parts.ts'
+import { moveRefused } from '../check.ts'
 import { REPLICATED } from './published.ts'
 import { readTables } from './rewritten.ts'
+import { createSubscription } from './subscription.ts'
 
 /** Seconds that the target gets to connect to the source. */
 const CONNECT_LIMIT_S = 5
@@ -51,19 +55,28 @@ export async function publish(source: DeployParts, database: string, id: string)
   })
 }
 
-/** Has the target copy the tables and follow the source. `sql` is a session in the copy. */
+/**
+ * Has the target copy the tables and follow the source.
+ * @param sql session in the copy
+ * @throws {GatewayError} move_refused
+ */
 export async function subscribe(
   sql: Sql,
   server: Server,
-  database: string,
-  id: string,
+  { id, owner, database }: { id: string; owner: Owner; database: string },
 ): Promise<void> {
   const name = linkName(id)
-  await sql.unsafe(`
-    create subscription ${name} connection ${quoteLiteral(connectionTo(server, database, name))}
-    publication ${name}
-    with (slot_name = ${name}, create_slot = false, streaming = off, disable_on_error = false)
-  `)
+  const connection = connectionTo(server, database, name)
+  const options = `slot_name = ${name}, create_slot = false, streaming = off, disable_on_error = false`
+  await inTransaction(sql, async () => {
+    const failure = await createSubscription(sql, { name, connection, publication: name, options })
+    if (failure === undefined) return
+    throw moveRefused(
+      owner,
+      `the other server does not subscribe: ${failure}`,
+      'Mend that, or move it with "how": "dump"',
+    )
+  })
 }
 
 /**

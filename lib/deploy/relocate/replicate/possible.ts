@@ -1,6 +1,5 @@
 import type { GatewayError } from '../../../errors.ts'
 import type { Sql } from '../../../postgres/pools/connection.ts'
-import { quoteLiteral } from '../../../postgres/quote.ts'
 import { readMajor } from '../../../postgres/server-tools.ts'
 import { databaseName, type Owner } from '../../../tenancy/names.ts'
 import { asGateway } from '../../database/handover.ts'
@@ -9,6 +8,7 @@ import type { MoveServers } from '../servers.ts'
 import { codeObjects } from './code.ts'
 import { connectionTo } from './link.ts'
 import { REPLICATED } from './published.ts'
+import { createSubscription } from './subscription.ts'
 
 /** Milliseconds that the target gets to reach the source. */
 const REACH_LIMIT_MS = 10_000
@@ -73,15 +73,24 @@ export async function whyNotReplicated(
   ]
   const major = await target.catalog.use(readMajor)
   await asGateway(source, databaseName(owner), async (sql) => {
-    for (const objects of [...OBJECTS, ...codeObjects(major)]) {
-      const names = await findNames(sql, objects)
-      if (names.length === 0) continue
-      found.push({ why: `it has ${objects.what} (${names.join(', ')})`, hint: objects.hint })
-    }
+    found.push(...(await ofDatabase(sql, [...OBJECTS, ...codeObjects(major)])))
   })
   // Only servers that fit are asked to reach each other.
-  if (found.length === 0) found.push(...(await reach(servers, owner)))
-  if (found.length === 0) return undefined
+  if (found.length === 0) found.push(...(await reach(servers)))
+  return found.length === 0 ? undefined : refused(owner, found)
+}
+
+async function ofDatabase(sql: Sql, kinds: Objects[]): Promise<Obstacle[]> {
+  const found: Obstacle[] = []
+  for (const objects of kinds) {
+    const names = await findNames(sql, objects)
+    if (names.length === 0) continue
+    found.push({ why: `it has ${objects.what} (${names.join(', ')})`, hint: objects.hint })
+  }
+  return found
+}
+
+function refused(owner: Owner, found: Obstacle[]): GatewayError {
   const why = found.map((one) => one.why).join('; ')
   const hint = found.map((one) => one.hint).join('. ')
   return moveRefused(owner, `not by logical replication: ${why}`, hint)
@@ -159,29 +168,37 @@ async function ofTarget(sql: Sql, { target, to }: MoveServers): Promise<Obstacle
   return found
 }
 
+/** Name of what `reach` makes. */
+const REACH = '_db_gateway_reach'
+
 /** Tries whether the target reaches the source by the gateway's own URI. */
-async function reach({ source, target, from, to }: MoveServers, owner: Owner): Promise<Obstacle[]> {
-  const name = '_db_gateway_reach'
-  const connection = connectionTo(source.server, databaseName(owner), name)
-  try {
-    await asGateway(target, target.server.database, async (sql) => {
-      await sql.unsafe('begin')
-      try {
-        await sql.unsafe(`set local statement_timeout = ${REACH_LIMIT_MS}`)
-        await sql.unsafe(`create subscription ${name} connection ${quoteLiteral(connection)}
-          publication ${name}
-          with (connect = true, enabled = false, create_slot = false, slot_name = none)`)
-      } finally {
-        await sql.unsafe('rollback')
-      }
-    })
-    return []
-  } catch (error) {
-    return [
-      {
-        why: `the server ${to} does not reach ${from} at the gateway's address for it (${(error as Error).message})`,
-        hint: `Give ${from} an address that is right on the machine of ${to} too, neither a socket nor localhost, and have its pg_hba.conf admit ${source.server.user}`,
-      },
-    ]
-  }
+async function reach({ source, target, from, to }: MoveServers): Promise<Obstacle[]> {
+  const { server } = source
+  await source.catalog.use(providePublication)
+  const connection = connectionTo(server, server.database, REACH)
+  const options = 'connect = true, enabled = false, create_slot = false, slot_name = none'
+  const failure = await asGateway(target, target.server.database, async (sql) => {
+    await sql.unsafe(`begin; set local statement_timeout = ${REACH_LIMIT_MS}`)
+    try {
+      return await createSubscription(sql, { name: REACH, connection, publication: REACH, options })
+    } finally {
+      await sql.unsafe('rollback')
+    }
+  })
+  if (failure === undefined) return []
+  return [
+    {
+      why: `the server ${to} does not reach ${from} at the gateway's address for it (${failure})`,
+      hint: `Give ${from} an address that is right on the machine of ${to} too, neither a socket nor localhost, and have its pg_hba.conf admit ${server.user}`,
+    },
+  ]
+}
+
+/**
+ * Makes an empty publication in the gateway's own database of the source, which stays: PostgreSQL warns of
+ * one that is missing, and the log has the connection string with the warning.
+ */
+async function providePublication(sql: Sql): Promise<void> {
+  const [has] = await sql`select from pg_publication where pubname = ${REACH}`
+  if (!has) await sql.unsafe(`create publication ${REACH}`).catch(() => {})
 }

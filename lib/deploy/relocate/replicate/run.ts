@@ -60,7 +60,7 @@ export async function whileFollowed(
     await asGateway(target, database, async (copy) => {
       await copy.unsafe('set statement_timeout = 0; set idle_session_timeout = 0')
       await checkCode(copy, owner)
-      await subscribe(copy, source.server, database, id)
+      await subscribe(copy, source.server, { id, owner, database })
       const untilNear = follow({
         ...{ admin, there: copy, id, owner, signal },
         onProgress: (followed) => onStep('following', followed),
