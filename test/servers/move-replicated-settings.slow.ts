@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
 import { findTools } from '../helpers/dumps.ts'
 import { connectTo } from '../helpers/gateway.ts'
-import { dropFormer, replicate, replicatedWorld } from '../helpers/replicated-moves.ts'
+import { dropFormer, replicate, replicatedWorld, tracesOf } from '../helpers/replicated-moves.ts'
 
 // Settings of servers and their effects on moves by logical replication. PG_MAJOR=15 has pg_dump of Debian 12.
 
@@ -64,4 +64,68 @@ describe.runIf(hasTools)('a move by logical replication', () => {
     await eu1.query('select pg_reload_conf()')
     await moveBack()
   }, 120_000)
+
+  test('is not broken by settings of servers, databases and roles', async () => {
+    const { main, eu1, name, role } = world
+    const [{ major }] = (await main.query(
+      `select current_setting('server_version_num')::integer / 10000 as major`,
+    )) as [{ major: number }]
+    // The copy of this table takes longer than the limits.
+    await main.query(
+      `insert into t select i, (select string_agg(sha512(int4send(i * 1000 + j))::text, '')
+       from generate_series(1, 1000) j) from generate_series(1, 500) i`,
+      name,
+    )
+    const limits: Record<string, string> = {
+      statement_timeout: '300',
+      lock_timeout: '10',
+      idle_in_transaction_session_timeout: '100',
+      idle_session_timeout: '3000',
+      ...(major >= 17 && { transaction_timeout: '300' }),
+    }
+    const others = {
+      default_transaction_read_only: 'on',
+      default_transaction_isolation: 'serializable',
+      default_transaction_deferrable: 'on',
+      search_path: 'nowhere',
+    }
+    for (const [key, value] of Object.entries({ ...limits, ...others })) {
+      const set = `set ${key} = '${value}'`
+      for (const server of key in limits ? [main, eu1] : [])
+        await server.query(`alter role gateway ${set}`, 'postgres')
+      await main.query(`alter database ${name} ${set}`, 'postgres')
+      await main.query(`alter role ${role} in database ${name} ${set}`, 'postgres')
+    }
+    await main.query(`alter database ${name} set role = '${role}'`, 'postgres')
+    const moved = await replicate(world, 'eu1')
+    expect(moved.body).toMatchObject({ status: 'moved' })
+    expect(await tracesOf(world)).toHaveLength(2)
+    const settings = await eu1.query(
+      `select unnest(setconfig) as one from pg_db_role_setting s join pg_database d on d.oid = setdatabase
+       where datname = '${name}' and setrole = 0`,
+      'postgres',
+    )
+    expect(settings).toContainEqual({ one: 'statement_timeout=300' })
+    for (const server of [main, eu1]) await server.query('alter role gateway reset all', 'postgres')
+    await eu1.query(
+      `alter database ${name} reset all; alter role ${role} in database ${name} reset all`,
+      'postgres',
+    )
+    expect((await world.gateway.call(world.platform, 'total', [], 'north')).body.rows).toEqual([
+      { total: 500 },
+    ])
+    await moveBack()
+    expect(await tracesOf(world)).toEqual([])
+  }, 120_000)
+
+  test('is refused where the role of the gateway has such a setting in the database', async () => {
+    const { main, name } = world
+    await main.query(`alter role gateway in database ${name} set lock_timeout = 5`)
+    const refused = await replicate(world, 'eu1')
+    await main.query(`alter role gateway in database ${name} reset lock_timeout`)
+    expect(refused.body.error).toBe('move_refused')
+    expect(refused.body.message).toContain(
+      "settings of the gateway's own role in this database (lock_timeout)",
+    )
+  })
 })

@@ -8,6 +8,7 @@ import type { DeployParts } from '../../parts.ts'
 import { moveRefused } from '../check.ts'
 import { REPLICATED } from './published.ts'
 import { readTables } from './rewritten.ts'
+import { unshield } from './settings.ts'
 import { createSubscription } from './subscription.ts'
 
 /** Seconds that the target gets to connect to the source. */
@@ -81,7 +82,7 @@ export async function subscribe(
 
 /**
  * Removes what a move has made on the source for replication: the slots, also those of the first copy
- * of tables, and the publication. May be repeated.
+ * of tables, the settings and the publication. May be repeated.
  * @param admin session in the administrative database of the source
  * @param names names that the database may have
  */
@@ -93,6 +94,7 @@ export async function unlinkSource(
 ): Promise<void> {
   const name = linkName(id)
   await dropSlots(admin, names, name)
+  await unshield(admin, names)
   const [database] = await admin<{ name: string }[]>`
     select datname as name from pg_database where datname in ${admin(names)}
   `
@@ -124,7 +126,7 @@ async function dropSlots(admin: Sql, names: string[], name: string): Promise<voi
 const IN_USE_OR_GONE = new Set(['55006', '42704'])
 
 /**
- * Removes the subscription from the target, without a word to the source. May be repeated.
+ * Removes the subscription and its settings from the target, without a word to the source. May be repeated.
  * @param admin session in the administrative database of the target
  */
 export async function unlinkTarget(
@@ -134,6 +136,7 @@ export async function unlinkTarget(
   id: string,
 ): Promise<void> {
   const name = linkName(id)
+  await unshield(admin, [database])
   const [has] = await admin`
     select from pg_subscription s join pg_database d on d.oid = s.subdbid
     where s.subname = ${name} and d.datname = ${database}

@@ -8,6 +8,7 @@ import type { MoveServers } from '../servers.ts'
 import { codeObjects } from './code.ts'
 import { connectionTo } from './link.ts'
 import { REPLICATED } from './published.ts'
+import { OWN_SETTINGS } from './settings.ts'
 import { createSubscription } from './subscription.ts'
 
 /** Milliseconds that the target gets to reach the source. */
@@ -73,7 +74,7 @@ export async function whyNotReplicated(
   ]
   const major = await target.catalog.use(readMajor)
   await asGateway(source, databaseName(owner), async (sql) => {
-    found.push(...(await ofDatabase(sql, [...OBJECTS, ...codeObjects(major)])))
+    found.push(...(await ofDatabase(sql, [...OBJECTS, OWN_SETTINGS, ...codeObjects(major)])))
   })
   // Only servers that fit are asked to reach each other.
   if (found.length === 0) found.push(...(await reach(servers)))

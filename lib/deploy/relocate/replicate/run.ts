@@ -14,6 +14,7 @@ import { checkDrained, follow, untilConfirmed } from './follow.ts'
 import { publish, subscribe, unlinkSource, unlinkTarget } from './link.ts'
 import { checkLedger, type Locked, lockDeploys } from './locked.ts'
 import { checkTables } from './rewritten.ts'
+import { shield, withoutTimeouts } from './settings.ts'
 import { makeSlot } from './slot.ts'
 import { tryUntilQuiet } from './tries.ts'
 
@@ -47,18 +48,21 @@ export async function whileFollowed(
 ): Promise<void> {
   const { source, target } = servers
   const { owner, onStep } = request
+  await Promise.all([withoutTimeouts(admin), withoutTimeouts(there)])
   await keepOthersOff(admin, database)
   let locked = await lockDeploys(source, owner)
   try {
     onStep('copying')
     const tables = await publish(source, database, id)
+    await shield(admin, database)
+    await shield(there, database)
     await makeSlot(source, admin, { id, owner }, signal, (transactions) =>
       onStep('waiting', { transactions }),
     )
     const schema = { owner, kept: database, role, tools, signal, isSchema: true }
     await copyContents(servers, there, schema, [])
     await asGateway(target, database, async (copy) => {
-      await copy.unsafe('set statement_timeout = 0; set idle_session_timeout = 0')
+      await withoutTimeouts(copy)
       await checkCode(copy, owner)
       await subscribe(copy, source.server, { id, owner, database })
       const untilNear = follow({
