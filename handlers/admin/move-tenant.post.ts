@@ -34,6 +34,7 @@ export default defineHandler({
       from: 'main',
       to: 'eu1',
       how: 'dump',
+      why: 'a dump of 9.2 MB takes some 1.6 s, and calls may wait for 5.0 s',
       copied_bytes: 9224547,
       held_ms: 820,
       kept: '_db_gateway_moved_5f0c9a1e2b7d4c63',
@@ -79,7 +80,7 @@ export default defineHandler({
           const started = performance.now()
           const wanted = { owner, how, isHeld, maxWaitMs: 1000 * maxWaitS, tries, gone, onStep }
           const moved = await moveBetween(main.servers, from, toName, wanted)
-          const { bytes, heldMs, kept, refusal } = moved
+          const { bytes, heldMs, kept, why, refusal } = moved
           note({ how: moved.how, copied_bytes: bytes, held_ms: heldMs, kept })
           return {
             status: 'moved',
@@ -88,6 +89,7 @@ export default defineHandler({
             from,
             to: toName,
             how: moved.how,
+            ...(why && { why }),
             copied_bytes: bytes,
             held_ms: heldMs,
             kept,

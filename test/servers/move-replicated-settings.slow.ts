@@ -129,3 +129,39 @@ describe.runIf(hasTools)('a move by logical replication', () => {
     )
   })
 })
+
+describe.runIf(hasTools)('a move whose way is chosen', () => {
+  const move = async (to: string, more: object = {}) =>
+    (await world.gateway.post('/admin/move-tenant', { ...world.tenant, to, ...more })).body
+
+  test('replicates what calls cannot wait for, and dumps the rest', async () => {
+    expect(await move('eu1', { max_wait_s: 3 })).toMatchObject({
+      status: 'moved',
+      how: 'replicate',
+      why: expect.stringMatching(
+        /^a dump of .* MB takes some .* s, and calls may wait for 3.0 s alone$/,
+      ),
+    })
+    expect(await dropFormer(world, 'main')).toBe('dropped')
+    await world.eu1.query('truncate t', world.name)
+    expect(await move('main')).toMatchObject({
+      status: 'moved',
+      how: 'dump',
+      why: expect.stringMatching(/^a dump of .* MB takes some .* s, and calls may wait for 5.0 s$/),
+    })
+    expect(await dropFormer(world, 'eu1')).toBe('dropped')
+  }, 60_000)
+
+  test('dumps what cannot be replicated, and says why', async () => {
+    await world.main.query(`set role ${world.role}; create table bare (a integer)`, world.name)
+    const refused = await move('eu1', { max_wait_s: 0.5 })
+    expect(refused.error).toBe('tenant_busy')
+    expect(refused.not_replicated).toContain('tables without a primary key')
+    expect(await move('eu1', { max_wait_s: 0.5, hold: true })).toMatchObject({
+      status: 'moved',
+      how: 'dump',
+      why: 'logical replication is not possible',
+      warnings: [expect.stringContaining('tables without a primary key')],
+    })
+  }, 60_000)
+})

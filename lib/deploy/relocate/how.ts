@@ -12,6 +12,8 @@ export const HOWS: AskedHow[] = ['auto', 'dump', 'replicate']
 /** How a move is made. */
 export interface Plan {
   how: How
+  /** Why `auto` has chosen it. */
+  why?: string
   /** Why it is not made by replication, where `auto` would have it so. */
   refusal?: GatewayError | undefined
 }

@@ -13,13 +13,25 @@ export async function planMove(
   { owner, how, maxWaitMs }: { owner: Owner; how: AskedHow; maxWaitMs: number },
 ): Promise<Plan> {
   if (how === 'dump') return { how }
-  if (how === 'auto' && estimateMs(await sizeOf(servers, owner)) <= maxWaitMs)
-    return { how: 'dump' }
+  if (how === 'auto') return choose(servers, owner, maxWaitMs)
   const refusal = await whyNotReplicated(servers, owner)
-  if (!refusal) return { how: 'replicate' }
-  if (how === 'replicate') throw refusal
-  return { how: 'dump', refusal }
+  if (refusal) throw refusal
+  return { how }
 }
+
+/** Replicates what calls cannot wait for while it is dumped, where that is possible. */
+async function choose(servers: MoveServers, owner: Owner, maxWaitMs: number): Promise<Plan> {
+  const bytes = await sizeOf(servers, owner)
+  const estimatedMs = estimateMs(bytes)
+  const takes = `a dump of ${(bytes / 1e6).toFixed(1)} MB takes some ${inSeconds(estimatedMs)} s`
+  const wait = `calls may wait for ${inSeconds(maxWaitMs)} s`
+  if (estimatedMs <= maxWaitMs) return { how: 'dump', why: `${takes}, and ${wait}` }
+  const refusal = await whyNotReplicated(servers, owner)
+  if (refusal) return { how: 'dump', why: 'logical replication is not possible', refusal }
+  return { how: 'replicate', why: `${takes}, and ${wait} alone` }
+}
+
+const inSeconds = (ms: number) => (ms / 1000).toFixed(1)
 
 /** Size in bytes; 0 if there is no such database. */
 async function sizeOf({ source }: MoveServers, owner: Owner): Promise<number> {
