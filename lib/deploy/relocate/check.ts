@@ -47,7 +47,8 @@ const OBSTACLES: Objects[] = [
   {
     what: 'publications',
     hint: 'Drop them, and create them again on the other server',
-    sql: 'select pubname::text as name from pg_publication',
+    // A move by replication has one of its own.
+    sql: "select pubname::text as name from pg_publication where pubname !~ '^_db_gateway_move_'",
   },
   {
     what: 'subscriptions',

@@ -1,7 +1,9 @@
 import type { Sql } from '../../../postgres/pools/connection.ts'
 import { quoteLiteral } from '../../../postgres/quote.ts'
+import type { Owner } from '../../../tenancy/names.ts'
 import { asGateway } from '../../database/handover.ts'
 import type { DeployParts } from '../../parts.ts'
+import { moveRefused } from '../check.ts'
 import { linkName } from './link.ts'
 
 /** Sequences that are read in one query. */
@@ -31,8 +33,11 @@ export async function goOn(there: Sql, id: string): Promise<void> {
   await there.unsafe(`alter subscription ${linkName(id)} enable`)
 }
 
-/** Gives the sequences of the copy the values that those of the source have. */
-export async function copySequences(from: Sql, to: Sql): Promise<void> {
+/**
+ * Gives the sequences of the copy the values that those of the source have.
+ * @throws {GatewayError} move_refused if one was made since the definitions were copied
+ */
+export async function copySequences(from: Sql, to: Sql, owner: Owner): Promise<void> {
   const sequences = await from.unsafe<{ name: string }[]>(`
     select format('%I.%I', n.nspname, c.relname) as name
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -40,8 +45,20 @@ export async function copySequences(from: Sql, to: Sql): Promise<void> {
       and n.nspname not in ('information_schema', '_db_gateway')
       and not (n.nspname = 'public' and c.relname ~ '^_db_gateway_')
   `)
-  for (let i = 0; i < sequences.length; i += SEQUENCES) {
-    const some = sequences.slice(i, i + SEQUENCES).map(({ name }) => name)
+  const names = sequences.map(({ name }) => name)
+  const [missing] = await to<{ name: string }[]>`
+    select name from json_array_elements_text(${JSON.stringify(names)}::text::json) name
+    where to_regclass(name) is null limit 1
+  `
+  if (missing) {
+    throw moveRefused(
+      owner,
+      `the sequence ${missing.name} was made while it was replicated`,
+      'Send the request again when nobody does that, or move it with "how": "dump"',
+    )
+  }
+  for (let i = 0; i < names.length; i += SEQUENCES) {
+    const some = names.slice(i, i + SEQUENCES)
     const read = some.map(
       (name) => `select ${quoteLiteral(name)} as name, last_value::text, is_called from ${name}`,
     )

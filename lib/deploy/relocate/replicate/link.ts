@@ -6,6 +6,7 @@ import type { Owner } from '../../../tenancy/names.ts'
 import { asGateway } from '../../database/handover.ts'
 import type { DeployParts } from '../../parts.ts'
 import { moveRefused } from '../check.ts'
+import { type Definitions, readDefinitions } from './definitions.ts'
 import { REPLICATED } from './published.ts'
 import { readTables } from './rewritten.ts'
 import { unshield } from './settings.ts'
@@ -40,10 +41,21 @@ export function connectionTo(server: Server, database: string, name: string): st
     .join(' ')
 }
 
-/** Publishes all tables of the source that are replicated, and returns `readTables` of them. */
-export async function publish(source: DeployParts, database: string, id: string): Promise<string> {
+/** What a source had when its tables were published. */
+export interface Published {
+  /** `readTables` of it. */
+  tables: string
+  definitions: Definitions
+}
+
+/** Publishes all tables of the source that are replicated. */
+export async function publish(
+  source: DeployParts,
+  database: string,
+  id: string,
+): Promise<Published> {
   return asGateway(source, database, async (sql) => {
-    const digest = await readTables(sql)
+    const published = { tables: await readTables(sql), definitions: await readDefinitions(sql) }
     const tables = await sql.unsafe<{ name: string }[]>(`
       select format('%I.%I', n.nspname, c.relname) as name
       from pg_class c join pg_namespace n on n.oid = c.relnamespace where ${REPLICATED} order by 1
@@ -52,7 +64,7 @@ export async function publish(source: DeployParts, database: string, id: string)
     await sql.unsafe(
       `create publication ${linkName(id)}${which === '' ? '' : ` for table ${which}`}`,
     )
-    return digest
+    return published
   })
 }
 

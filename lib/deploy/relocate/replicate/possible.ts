@@ -55,7 +55,8 @@ const OBJECTS: Objects[] = [
   {
     what: 'replication slots',
     hint: 'Drop them, and make them again on the other server',
-    sql: 'select slot_name::text as name from pg_replication_slots where database = current_database()',
+    sql: `select slot_name::text as name from pg_replication_slots
+      where database = current_database() and slot_name !~ '^_db_gateway_move_'`,
   },
 ]
 
@@ -79,6 +80,16 @@ export async function whyNotReplicated(
   // Only servers that fit are asked to reach each other.
   if (found.length === 0) found.push(...(await reach(servers)))
   return found.length === 0 ? undefined : refused(owner, found)
+}
+
+/**
+ * Checks that nothing was made meanwhile that is not replicated.
+ * @param sql session of the gateway's own role in the source
+ * @throws {GatewayError} move_refused
+ */
+export async function checkReplicable(sql: Sql, owner: Owner): Promise<void> {
+  const found = await ofDatabase(sql, OBJECTS)
+  if (found.length > 0) throw refused(owner, found)
 }
 
 async function ofDatabase(sql: Sql, kinds: Objects[]): Promise<Obstacle[]> {

@@ -5,14 +5,17 @@ import { asGateway } from '../../database/handover.ts'
 import { untilNobody } from '../../move/sessions.ts'
 import { copyAnswers } from '../answers.ts'
 import type { Fitting } from '../begin.ts'
+import { checkMovable } from '../check.ts'
 import { copyContents, readSettings, writeSettings } from '../copy.ts'
 import type { Begun, MoveRequest, Sessions } from '../request.ts'
 import type { MoveServers } from '../servers.ts'
 import { checkCode } from './code.ts'
+import { checkDefinitions } from './definitions.ts'
 import { copySequences, endStream, goOn, refreshViews } from './finish.ts'
 import { checkDrained, follow, untilConfirmed } from './follow.ts'
-import { publish, subscribe, unlinkSource, unlinkTarget } from './link.ts'
+import { type Published, publish, subscribe, unlinkSource, unlinkTarget } from './link.ts'
 import { checkLedger, type Locked, lockDeploys } from './locked.ts'
+import { checkReplicable } from './possible.ts'
 import { checkTables } from './rewritten.ts'
 import { shield, withoutTimeouts } from './settings.ts'
 import { makeSlot } from './slot.ts'
@@ -24,8 +27,7 @@ export interface Following {
   locked: Locked
   /** What its ledger had when the copy began. */
   ledger: string
-  /** `readTables` of the source before its tables were published. */
-  tables: string
+  published: Published
   /** Whether the replication goes on, and what keeps others off is held. */
   isOpen: boolean
   /** Session in the copy. */
@@ -53,7 +55,7 @@ export async function whileFollowed(
   let locked = await lockDeploys(source, owner)
   try {
     onStep('copying')
-    const tables = await publish(source, database, id)
+    const published = await publish(source, database, id)
     await shield(admin, database)
     await shield(there, database)
     await makeSlot(source, admin, { id, owner }, signal, (transactions) =>
@@ -68,10 +70,11 @@ export async function whileFollowed(
       const untilNear = follow({
         ...{ admin, there: copy, id, owner, signal },
         onProgress: (followed) => onStep('following', followed),
-        findCause: () => asGateway(source, database, (from) => checkTables(from, owner, tables)),
+        findCause: () =>
+          asGateway(source, database, (from) => checkTables(from, owner, published.tables)),
       })
       await untilNear()
-      const following = { locked, ledger: locked.ledger, tables, isOpen: true, copy }
+      const following = { locked, ledger: locked.ledger, published, isOpen: true, copy }
       const again = async () => {
         if (!following.isOpen) {
           await keepOthersOff(admin, database)
@@ -123,14 +126,17 @@ export async function finishCopy(
   { admin, there }: Sessions,
   { id, owner, kept }: Begun,
   { role }: Fitting,
-  { ledger, tables, copy }: Following,
+  { ledger, published, copy }: Following,
 ): Promise<void> {
   const database = databaseName(owner)
   await asGateway(source, kept, async (from) => {
     await checkDrained(from, { id, database })
     await checkLedger(from, owner, ledger)
-    await checkTables(from, owner, tables)
-    await copySequences(from, copy)
+    await checkTables(from, owner, published.tables)
+    await checkDefinitions(from, owner, published.definitions)
+    await checkMovable(from, owner, role)
+    await checkReplicable(from, owner)
+    await copySequences(from, copy, owner)
     await copyAnswers(from, copy)
   })
   await refreshViews(source, kept, copy)
