@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { Writable } from 'node:stream'
-import { runTool, type ToolTarget } from './pg-tools.ts'
+import { majorOf, runTool, ToolError, type ToolTarget } from './pg-tools.ts'
 import { withTemporaryFolder, writeTemporary } from './temporary-folder.ts'
 
 /** A dump that arrives piece by piece. A piece that was asked for and not taken is the next one. */
@@ -69,10 +69,21 @@ export async function listDump(
   return { lines: text.split('\n'), begin }
 }
 
+/** The first version that has the setting transaction_timeout. */
+const HAS_TIMEOUT = 17
+
+/**
+ * What pg_restore of that version or later says, and no more, where it restores to an earlier server: it
+ * sets transaction_timeout before everything else.
+ */
+const LACKS_TIMEOUT =
+  /^pg_restore: error: [^\n]*\nCommand was: SET transaction_timeout = 0;\s*pg_restore: warning: errors ignored on restore: 1$/
+
 /**
  * Restores a dump as the role of `target`, which owns everything in it then. Stops at the first
  * error. Tablespaces and what `lines` do not have are left out, and privileges without `hasPrivileges`.
  * @param lines entries of the table of contents to restore
+ * @param major major version of the server
  * @throws {ToolError} with the standard error of pg_restore; TemporaryFolderError; the errors of
  *   `pieces`
  */
@@ -82,8 +93,9 @@ export async function restore(
   { lines, begin }: ListedDump,
   pieces: Pieces,
   signal: AbortSignal,
-  { hasPrivileges = false } = {},
+  { hasPrivileges = false, major = HAS_TIMEOUT } = {},
 ): Promise<void> {
+  const lacksTimeout = major < HAS_TIMEOUT && (await majorOf(path)) >= HAS_TIMEOUT
   await withTemporaryFolder(async (folder) => {
     const list = join(folder, 'list')
     await writeTemporary(list, lines.join('\n'))
@@ -93,7 +105,7 @@ export async function restore(
       '--no-owner',
       ...(hasPrivileges ? [] : ['--no-privileges']),
       '--no-tablespaces',
-      '--exit-on-error',
+      ...(lacksTimeout ? [] : ['--exit-on-error']),
       `--use-list=${list}`,
       `--dbname=${target.database}`,
     ]
@@ -102,6 +114,9 @@ export async function restore(
       for (const piece of begin) stdin.write(piece)
       begin.length = 0
       return feed(stdin, pieces, ended)
+    }).catch((error) => {
+      const isRestored = lacksTimeout && error instanceof ToolError
+      if (!isRestored || !LACKS_TIMEOUT.test(error.message)) throw error
     })
   })
 }

@@ -47,7 +47,7 @@ export async function findPgTool(tool: PgTool, major: number): Promise<string | 
 }
 
 /** Returns the major version of a program; 0 if it does not exist or does not run. */
-async function majorOf(path: string): Promise<number> {
+export async function majorOf(path: string): Promise<number> {
   try {
     await access(path, constants.X_OK)
     const { stdout } = await run(path, ['--version'], { timeout: VERSION_LIMIT_MS })

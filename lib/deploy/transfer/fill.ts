@@ -4,6 +4,7 @@ import { type ListedDump, type Pieces, restore } from '../../postgres/pg-restore
 import { ToolError } from '../../postgres/pg-tools.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteIdentifier } from '../../postgres/quote.ts'
+import { readMajor } from '../../postgres/server-tools.ts'
 import type { Owner } from '../../tenancy/names.ts'
 import { isArchiveOfOthers } from '../../tenancy/schemas/archives.ts'
 import { readInPlace } from '../older/ledger.ts'
@@ -57,7 +58,8 @@ export async function fill(
     })
   try {
     const target = { server: parts.server, credentials: parts.roles.credentialsOf(role), database }
-    await restore(tool, target, dump, pieces, signal, { hasPrivileges })
+    const major = await parts.catalog.use(readMajor)
+    await restore(tool, target, dump, pieces, signal, { hasPrivileges, major })
   } catch (error) {
     if (!(error instanceof ToolError)) throw error
     const cause = firstError(error)
@@ -89,8 +91,12 @@ export async function checkLedger(
   )
 }
 
+/** The error that is none: see `restore`. */
+const TIMEOUT_ERROR = /^pg_restore: error: [^\n]*\nCommand was: SET transaction_timeout = 0;\s*/
+
 /** Returns the first error in what pg_restore said, without the statement. */
 export function firstError({ message }: ToolError): string {
-  const [, error = message] = /\berror: ([\s\S]*)/.exec(message) ?? []
+  const said = message.replace(TIMEOUT_ERROR, '')
+  const [, error = message] = /\berror: ([\s\S]*)/.exec(said) ?? []
   return error.split(/\nCommand was: |\npg_restore: /, 1)[0]!.trim()
 }
