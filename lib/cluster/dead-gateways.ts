@@ -1,3 +1,4 @@
+import { TOOL } from '../postgres/hosts/server.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
 import { isHeld } from './gateways-table.ts'
 
@@ -68,7 +69,8 @@ interface Dead {
 /**
  * Returns how many connections dead gateways may still have: PostgreSQL goes on with a statement whose client
  * has gone. These are the sessions of this catalog's databases that began before the last of them died, and
- * that no gateway alive has told to be its own. Ends them after a while, and forgets the dead when none is
+ * that no gateway alive has told to be its own; but for those of pg_dump and pg_restore, which end with their
+ * gateway. Ends them after a while, and forgets the dead when none is
  * left.
  * @param self id of this gateway, which has these sessions
  */
@@ -91,6 +93,7 @@ export async function readLeft(sql: Sql, self: string, own: Iterable<number>): P
           where a.datname in (d.database, d.hidden_as) and a.usename in (d.owner_role, current_user)
         )
       )
+      and a.application_name is distinct from current_setting('application_name') || ${TOOL}
       and a.pid <> all (${`{${[...own].join(',')}}`}::integer[])
       and not exists (
         select from _db_gateway_gateways l

@@ -2,7 +2,7 @@ import { type ChildProcessWithoutNullStreams, execFile, spawn } from 'node:child
 import { access, constants } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
-import type { Credentials, Server } from './hosts/server.ts'
+import { type Credentials, type Server, TOOL } from './hosts/server.ts'
 import { withTemporaryFolder, writeTemporary } from './temporary-folder.ts'
 
 const run = promisify(execFile)
@@ -176,7 +176,7 @@ async function environment(
     PGUSER: user,
     PGPASSWORD: password,
     PGDATABASE: database,
-    PGAPPNAME: server.applicationName,
+    PGAPPNAME: server.applicationName + TOOL,
     PGSSLMODE: server.sslMode,
   }
   const files = [

@@ -1,7 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
 import { afterTest } from '../helpers/after-test.ts'
 import { capacityBecomes } from '../helpers/capacity.ts'
+import { exportTenant, findTools } from '../helpers/dumps.ts'
 import {
   connectTo,
   createAdminDatabase,
@@ -118,4 +120,36 @@ test('PostgreSQL ends a statement whose gateway was killed', async () => {
   await expect.poll(running).toBe(1)
   killed.kill('SIGKILL')
   await expect.poll(running, { timeout: 5000 }).toBe(0)
+}, 60_000)
+
+test('an export goes on while the sessions of another gateway, which was killed, are ended', async ({
+  skip,
+}) => {
+  skip((await findTools()) === undefined, 'no pg_dump of this version')
+  const admin = await createAdminDatabase()
+  afterTest(() => dropAdminDatabase(admin))
+  const settings = { DATABASE_URL: admin, MAX_TOTAL_CONNECTIONS: `${CAP}` }
+  const gateway = await startTestGateway(settings)
+  afterTest(() => gateway.stop())
+  const platform = uniqueName('p')
+  const archive = await pack({ 'migrations/001_a.pgsql': 'create table a (i integer)' })
+  await gateway.register(platform, archive, 't')
+  const killed = await startProcess(settings)
+  await killed.url()
+  await capacityBecomes(gateway, CAP / 2)
+  const sql = connectTo(`${platform}_t`)
+  afterTest(() => sql.end())
+  await sql.unsafe('begin; lock table a in access exclusive mode')
+  const exported = exportTenant(gateway, { platform, tenant_id: 't' }).then(async (answer) => {
+    await answer.arrayBuffer()
+    return answer.status
+  })
+  await expect.poll(() => sessionsRunning(`${platform}_t`, 'LOCK TABLE')).toBe(1)
+  killed.kill('SIGKILL')
+  await killed.exit
+  // The session with the lock counts as one that the killed gateway has left.
+  await capacityBecomes(gateway, CAP - 1, 20_000)
+  await sleep(4000)
+  await sql.unsafe('commit')
+  expect(await exported).toBe(200)
 }, 60_000)

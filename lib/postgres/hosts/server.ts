@@ -9,6 +9,9 @@ export type SslMode = (typeof SSL_MODES)[number]
 export const SESSION_ATTRS = ['any', 'primary', 'read-write'] as const
 export type SessionAttrs = (typeof SESSION_ATTRS)[number]
 
+/** What pg_dump and pg_restore of a gateway have after its application_name. */
+export const TOOL = ' tool'
+
 /** Address of a server. */
 export interface Host {
   /** Host name or address; a path that starts with `/` is the folder of a Unix-domain socket. */
