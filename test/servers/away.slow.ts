@@ -186,6 +186,25 @@ describe('a server whose connections are all in use', () => {
   })
 })
 
+test('a database at its own CONNECTION LIMIT keeps no other one of its server from being deployed to', async () => {
+  for (const tenant of ['near', ...far]) await isBack(tenant)
+  const password = await eu1.password()
+  const sql = postgres({ host: eu1.socketFolder, port: 5432, user: 'postgres', password, max: 1 })
+  const limit = (most: number) =>
+    sql.unsafe(`alter database ${platform}_f1 connection limit ${most}`)
+  await limit(0)
+  try {
+    gateway.gateway.servers.named('eu1').pools.renew(`${platform}_f1`)
+    const { body } = await gateway.migrate(platform, await next())
+    const failed = farDatabases[0]
+    expect(databasesOf(body.failed)).toEqual([failed])
+    expect(body.databases_updated).toEqual(expect.arrayContaining(farDatabases.slice(1)))
+  } finally {
+    await limit(-1)
+    await sql.end()
+  }
+})
+
 describe('main that is frozen', () => {
   test('costs the tenants of others nothing, and no list more than 2 s', async () => {
     for (const tenant of ['near', ...far]) await isBack(tenant)

@@ -1,7 +1,6 @@
 import { concurrently } from '../../common/concurrently.ts'
 import { mapInSlices } from '../../common/in-slices.ts'
 import { GatewayError } from '../../errors.ts'
-import { TOO_MANY_CONNECTIONS } from '../../postgres/sqlstates.ts'
 import { BeingMoved, MovedAway } from '../../tenancy/catalog/moved-away.ts'
 import { scopeOfOrigin, traced } from '../../tracing/scope.ts'
 import type { DeployParts } from '../parts.ts'
@@ -12,6 +11,7 @@ import type { FleetProgress } from './progress.ts'
 import { type DatabaseResult, unreached } from './results.ts'
 import { isAway, type Site } from './sites.ts'
 import { findUnreachable, type Target } from './targets.ts'
+import { whyUnreached } from './why-unreached.ts'
 
 /** What is deployed to the databases, and how. */
 export interface SitesRequest extends DeployRequest, FleetProgress {
@@ -153,7 +153,7 @@ async function migrateSite(
     if (result.isReached && (isFirst || !isAway(result.error))) return end(result)
     const why = await whyUnreached(parts, result.database, result.error)
     // A server that has no connection for one has none for the next either, after seconds each.
-    const isDown = why.isDown || (!isFirst && isFull(result.error))
+    const isDown = why.isDown || (!isFirst && why.isFull)
     if (!isDown) return end(result.isReached ? result : { ...result, error: why.error })
     // If the first server is down, the fleet stops.
     if (isFirst) return end({ ...result, isReached: true })
@@ -263,24 +263,6 @@ async function migrateOne(
     }
     return unreached(database, failure, elapsed())
   }
-}
-
-/** Tells a database that cannot be reached from a PostgreSQL server that is down. */
-async function whyUnreached(
-  parts: DeployParts,
-  database: string,
-  error: GatewayError,
-): Promise<{ isDown: boolean; error: GatewayError }> {
-  try {
-    const closed = await parts.catalog.use((sql) => findUnreachable(sql, [database]))
-    return { isDown: false, error: closed.get(database) ?? error }
-  } catch {
-    return { isDown: true, error }
-  }
-}
-
-function isFull({ details }: GatewayError): boolean {
-  return details.sqlstate === TOO_MANY_CONNECTIONS
 }
 
 function toGatewayError(
