@@ -1,5 +1,5 @@
 import { STAY_PRESENT } from '../../postgres/pools/call-sessions.ts'
-import type { Query, Result, Statement } from '../../postgres/session/query.ts'
+import type { Query, QueryListener, Result, Statement } from '../../postgres/session/query.ts'
 import type { Session } from '../../postgres/session/session.ts'
 import type { BoundCall } from '../bind/parameters.ts'
 import type { SessionSettings } from '../request.ts'
@@ -35,6 +35,21 @@ export const KEEP_PRESENCE: Statement = { text: STAY_PRESENT, values: [] }
 const SET_READ_ONLY: Statement = {
   text: "select pg_catalog.set_config('transaction_read_only', 'on', true)",
   values: [],
+}
+
+/**
+ * Sends a call that is one statement, and tells `listener` of its end; `readResult` reads the answer.
+ * Returns undefined, and sends nothing, for a call that `sendCall` has to send.
+ */
+export function sendAlone(
+  session: Session,
+  { bound, client, settings, maxResultBytes }: SendOptions,
+  budget: AnswerBudget | undefined,
+  listener: QueryListener,
+): Query | undefined {
+  const mayLeave = bound.signature.verdict.afterwards !== 'keep'
+  if (settings || mayLeave || bound.numbersAsText) return undefined
+  return session.run(callStatement(bound, maxResultBytes, budget, client), listener)
 }
 
 /**

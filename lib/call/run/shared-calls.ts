@@ -17,43 +17,54 @@ export interface SharedCall {
  * The calls in shared sessions, in the order of their answers. If the first call of a session has
  * run for 10 ms, those behind it move to other places. Their late answers are dropped, which is
  * safe because they only read. One timer serves all sessions.
+ *
+ * A session keeps its list while it is open. Not a set: V8 makes the table of a set anew every few
+ * calls, see `CallsInFlight`.
  */
 export class SharedCalls {
-  readonly #calls = new Map<Connection, Set<SharedCall>>()
+  readonly #calls = new Map<Connection, SharedCall[]>()
   #timer: NodeJS.Timeout | undefined
   #idleLooks = 0
 
   /** Adds a call as the last of its session. */
   add(connection: Connection, call: SharedCall): void {
     const calls = this.#calls.get(connection)
-    if (calls) calls.add(call)
-    else this.#calls.set(connection, new Set([call]))
+    if (calls) calls.push(call)
+    else this.#calls.set(connection, [call])
     this.#timer ??= setInterval(() => this.#look(), LOOK_EVERY_MS).unref()
   }
 
   /** Removes a call whose answer has arrived. */
   remove(connection: Connection, call: SharedCall): void {
     const calls = this.#calls.get(connection)
-    calls?.delete(call)
-    if (calls?.size === 0) this.#calls.delete(connection)
+    const at = calls ? calls.indexOf(call) : -1
+    if (at === 0) calls!.shift()
+    else if (at > 0) calls!.splice(at, 1)
   }
 
   #look(): void {
-    this.#idleLooks = this.#calls.size > 0 ? 0 : this.#idleLooks + 1
-    if (this.#idleLooks > MAX_IDLE_LOOKS) {
-      clearInterval(this.#timer)
-      this.#timer = undefined
-      this.#idleLooks = 0
-    }
     const now = performance.now()
+    let isIdle = true
     for (const [connection, calls] of this.#calls) {
-      if (calls.size < 2 || !isStuck(connection, now)) continue
+      if (calls.length > 0) isIdle = false
+      else if (connection.closed) this.#calls.delete(connection)
+      if (calls.length < 2 || !isStuck(connection, now)) continue
       // Timers run before socket reads: after a pause of the process the answer may have arrived
       // already.
       setImmediate(() => {
-        if (isStuck(connection, performance.now())) overtake(this.#calls.get(connection))
+        if (isStuck(connection, performance.now())) overtake(calls)
       })
     }
+    this.#idleLooks = isIdle ? this.#idleLooks + 1 : 0
+    if (this.#idleLooks > MAX_IDLE_LOOKS) this.#rest()
+  }
+
+  /** Stops to look until there is another call. */
+  #rest(): void {
+    clearInterval(this.#timer)
+    this.#timer = undefined
+    this.#idleLooks = 0
+    this.#calls.clear()
   }
 }
 
@@ -62,7 +73,6 @@ function isStuck({ answeredAt }: Connection, now: number): boolean {
 }
 
 /** Moves all calls but the first to other places. */
-function overtake(calls: Set<SharedCall> | undefined): void {
-  const [, ...behind] = calls ?? []
-  for (const call of behind) call.overtake()
+function overtake(calls: SharedCall[]): void {
+  for (const call of calls.slice(1)) call.overtake()
 }

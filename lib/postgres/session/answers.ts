@@ -5,19 +5,16 @@ import { ofNotice, takeNotice } from './notices.ts'
 import type { PlanSink } from './plans.ts'
 import * as protocol from './protocol.ts'
 import { type Query, STEP, skipped } from './query.ts'
-import { readServerError, type ServerError } from './server-error.ts'
+import { isOfPreparedStatement, readServerError, type ServerError } from './server-error.ts'
 import type { Statements } from './statements.ts'
-
-/** SQLSTATE of an unknown prepared statement: SQL has deallocated it. */
-const INVALID_SQL_STATEMENT_NAME = '26000'
-/** SQLSTATE and routine of the error "cached plan must not change result type". */
-const FEATURE_NOT_SUPPORTED = '0A000'
-const REVALIDATE_CACHED_QUERY = 'RevalidateCachedQuery'
 
 /** Status in ReadyForQuery: `I` idle, `T` in a transaction, `E` in a failed transaction. */
 export type TransactionStatus = 'I' | 'T' | 'E'
 
 const STATUSES: Record<number, TransactionStatus> = { 73: 'I', 84: 'T', 69: 'E' }
+
+/** Places of settled queries that are left empty before the others move up. */
+const MAX_SETTLED = 1024
 
 /** The session, as far as answers need it. */
 export interface AnswersOwner {
@@ -38,9 +35,13 @@ export class Answers implements MessageHandler {
   transactionStatus: TransactionStatus = 'I'
   readonly #owner: AnswersOwner
   readonly #statements: Statements
-  /** Sent queries; those before `#first` are settled. */
-  #queries: Query[] = []
+  /**
+   * Sent queries, from `#first` to `#end`. Places before and behind are empty: a settled query keeps its
+   * answer alive, and a busy session always has another one to settle.
+   */
+  #queries: (Query | undefined)[] = []
   #first = 0
+  #end = 0
   /** Index of the query that is being answered. */
   #at = 0
   /**
@@ -60,26 +61,27 @@ export class Answers implements MessageHandler {
 
   /** Number of queries without an answer. */
   get pending(): number {
-    return this.#queries.length - this.#first
+    return this.#end - this.#first
   }
 
   /** Whether no query was sent after this one. */
   isLast(query: Query): boolean {
-    return this.#queries.at(-1) === query
+    return this.#queries[this.#end - 1] === query
   }
 
   /** Registers a query that is being sent; its `step` is that of its first answer. */
   expect(query: Query): void {
-    this.#queries.push(query)
+    this.#queries[this.#end++] = query
   }
 
   /** Rejects all pending queries, because the session has ended. */
   fail(error: Error): void {
-    const queries = this.#queries.slice(this.#first)
+    const queries = this.#queries.slice(this.#first, this.#end)
     this.#queries = []
     this.#first = 0
     this.#at = 0
-    for (const query of queries) query.reject(error)
+    this.#end = 0
+    for (const query of queries) query!.reject(error)
   }
 
   announce(type: number, length: number): 'take' | 'drop' | Promise<void> {
@@ -92,7 +94,7 @@ export class Answers implements MessageHandler {
   take(type: number, bytes: Buffer, start: number, end: number): void {
     switch (type) {
       case protocol.DATA_ROW:
-        this.#running().answer.rows.push(readRow(bytes, start, end))
+        this.#running().addRow(readRow(bytes, start, end))
         break
       case protocol.COMMAND_COMPLETE:
         this.#onTag(readTag(bytes, start, end))
@@ -236,7 +238,7 @@ export class Answers implements MessageHandler {
 
   /** Forgets the statements of the failed pipeline whose Parse failed or was skipped. */
   #forgetUnprepared(): void {
-    for (let i = this.#first; i < this.#queries.length; i++) {
+    for (let i = this.#first; i < this.#end; i++) {
       const { prepared, isLast } = this.#queries[i]!
       if (prepared && !prepared.isReady) this.#statements.forget(prepared)
       if (isLast) return
@@ -257,22 +259,26 @@ export class Answers implements MessageHandler {
     this.#admission.restart()
     this.#hasFailed = false
     const failedAt = this.#at
-    let at = this.#first
-    let settled: Query
-    do {
-      settled = this.#queries[at]!
+    // Whoever is told of the end of a query may end the session, which rejects the rest.
+    while (this.#first < this.#end) {
+      const at = this.#first++
+      const settled = this.#queries[at]!
+      this.#queries[at] = undefined
+      if (settled.isLast) {
+        this.#at = this.#first
+        this.#releaseSettled()
+      }
       if (at > failedAt) settled.error = skipped()
       settled.settle()
-      at++
-    } while (!settled.isLast)
-    this.#first = at
-    this.#at = at
-    this.#releaseSettled()
+      if (settled.isLast) return
+    }
   }
 
+  /** Uses the places of settled queries again. */
   #releaseSettled(): void {
-    if (this.#first < this.#queries.length && this.#first < 1024) return
-    this.#queries = this.#first === this.#queries.length ? [] : this.#queries.slice(this.#first)
+    if (this.#first < this.#end && this.#first < MAX_SETTLED) return
+    if (this.#first < this.#end) this.#queries = this.#queries.slice(this.#first, this.#end)
+    this.#end -= this.#first
     this.#first = 0
     this.#at = 0
   }
@@ -284,13 +290,5 @@ function isUnread(type: number): boolean {
     type === protocol.NOTIFICATION_RESPONSE ||
     type === protocol.COPY_DATA ||
     type === protocol.COPY_DONE
-  )
-}
-
-/** Whether the prepared statement itself is invalid and must be prepared again. */
-function isOfPreparedStatement({ code, routine }: ServerError): boolean {
-  return (
-    code === INVALID_SQL_STATEMENT_NAME ||
-    (code === FEATURE_NOT_SUPPORTED && routine === REVALIDATE_CACHED_QUERY)
   )
 }

@@ -14,18 +14,19 @@ export function readRow(bytes: Buffer, start: number, end: number): Row {
   if (at > end) throw pastItsMessage()
   const count = (bytes[start]! << 8) | bytes[start + 1]!
   if (at + 4 * count > end) throw pastItsMessage()
-  const row: Row = []
+  // As long as the row: an empty array that grows takes room for 17 fields.
+  const row: Row = new Array(count)
   for (let i = 0; i < count; i++) {
     if (at + 4 > end) throw pastItsMessage()
     const length = readInt32(bytes, at)
     at += 4
     if (length < 0) {
       if (length !== -1) throw pastItsMessage()
-      row.push(null)
+      row[i] = null
       continue
     }
     if (length > end - at) throw pastItsMessage()
-    row.push(bytes.subarray(at, at + length))
+    row[i] = bytes.subarray(at, at + length)
     at += length
   }
   if (at !== end) throw notItsEnd('a row')

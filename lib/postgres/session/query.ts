@@ -1,3 +1,4 @@
+import { added } from '../../common/added.ts'
 import type { PlanSink } from './plans.ts'
 import { ServerError } from './server-error.ts'
 import type { Prepared } from './statements.ts'
@@ -69,10 +70,17 @@ export type Request =
 /** The answers of a query, in the order in which they come. */
 export const STEP = { parsed: 0, bound: 1, described: 2, completed: 3, closed: 4, none: 5 } as const
 
+/** Told of the end of a query at once, without the promise and the closures that `result` takes. */
+export interface QueryListener {
+  /**
+   * Called once, at ReadyForQuery or when the query was refused; must not throw.
+   * @param failure the error with which `result` would reject; undefined: `answer` is complete
+   */
+  onSettled(query: Query, failure: Error | undefined): void
+}
+
 /** A query of a session: queued, running or settled. */
 export class Query {
-  /** Settles at ReadyForQuery, so that errors of the commit are included. */
-  readonly result: Promise<Result>
   state: QueryState = 'queued'
   isSettled = false
   /** Bytes of its answer that were admitted. */
@@ -104,15 +112,30 @@ export class Query {
   results: Result[] | undefined
   /** Error of the query; it settles with it when PostgreSQL is ready for the next query. */
   error: Error | undefined
-  #resolve!: (result: Result) => void
-  #reject!: (error: Error) => void
+  readonly #listener: QueryListener | undefined
+  #failure: Error | undefined
+  #result: Promise<Result> | undefined
+  #settleResult: (() => void) | undefined
 
-  constructor(request: Request) {
+  constructor(request: Request, listener?: QueryListener) {
     this.request = request
-    this.result = new Promise((resolve, reject) => {
-      this.#resolve = resolve
-      this.#reject = reject
+    this.#listener = listener
+  }
+
+  /** Settles at ReadyForQuery, so that errors of the commit are included. */
+  get result(): Promise<Result> {
+    this.#result ??= new Promise((resolve, reject) => {
+      const settle = () => (this.#failure ? reject(this.#failure) : resolve(this.#answer))
+      if (this.isSettled) settle()
+      else this.#settleResult = settle
     })
+    // An error that no caller handles must not end the process.
+    if (this.#failure) this.#result.catch(() => {})
+    return this.#result
+  }
+
+  get #answer(): Result {
+    return this.results?.at(-1) ?? this.answer
   }
 
   /**
@@ -144,6 +167,10 @@ export class Query {
     return this.request.kind === 'statement' && this.request.statement.admitsEach === true
   }
 
+  addRow(row: Row): void {
+    this.answer.rows = added(this.answer.rows, row)
+  }
+
   /** Takes the rows that have come so far; the result will have only the later ones. */
   takeRows(): Row[] {
     const { rows } = this.answer
@@ -165,25 +192,21 @@ export class Query {
 
   /** Settles the query: its answer is complete, or `error` is set. */
   settle(): void {
-    if (this.error) {
-      this.reject(this.error)
-      return
-    }
-    this.isSettled = true
-    if (this.refusal) {
-      this.result.catch(() => {})
-      this.#reject(this.refusal)
-      return
-    }
-    this.#resolve(this.results?.at(-1) ?? this.answer)
+    this.#end(this.error ?? this.refusal)
   }
 
   reject(error: Error): void {
-    this.isSettled = true
-    // An error that no caller handles must not end the process.
-    this.result.catch(() => {})
     this.error ??= error
-    this.#reject(this.error)
+    this.#end(this.error)
+  }
+
+  #end(failure: Error | undefined): void {
+    if (this.isSettled) return
+    this.isSettled = true
+    this.#failure = failure
+    if (failure) this.#result?.catch(() => {})
+    this.#settleResult?.()
+    this.#listener?.onSettled(this, failure)
   }
 }
 

@@ -1,6 +1,12 @@
 import { excerptOf } from '../../common/excerpt.ts'
 import { protocolViolation } from './protocol.ts'
 
+/** SQLSTATE of an unknown prepared statement: SQL has deallocated it. */
+const INVALID_SQL_STATEMENT_NAME = '26000'
+/** SQLSTATE and routine of the error "cached plan must not change result type". */
+const FEATURE_NOT_SUPPORTED = '0A000'
+const REVALIDATE_CACHED_QUERY = 'RevalidateCachedQuery'
+
 /**
  * An ErrorResponse of PostgreSQL (PostgreSQL manual, "Error and Notice Message Fields"). It has no
  * stack trace: such errors are normal answers, and a trace would be the largest part of their cost.
@@ -95,4 +101,12 @@ function setField(error: ServerError, type: number, bytes: Buffer, from: number,
       error.routine = bytes.toString('latin1', from, to)
       break
   }
+}
+
+/** Whether the prepared statement itself is invalid and must be prepared again. */
+export function isOfPreparedStatement({ code, routine }: ServerError): boolean {
+  return (
+    code === INVALID_SQL_STATEMENT_NAME ||
+    (code === FEATURE_NOT_SUPPORTED && routine === REVALIDATE_CACHED_QUERY)
+  )
 }

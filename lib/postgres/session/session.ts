@@ -1,10 +1,19 @@
 import type { Duplex } from 'node:stream'
+import { added } from '../../common/added.ts'
 import type { Admit } from './admission.ts'
 import { Answers, type TransactionStatus } from './answers.ts'
 import { Cursor } from './cursor.ts'
 import { Input } from './input.ts'
 import { Output } from './output.ts'
-import { dropped, Query, type Request, type Result, STEP, type Statement } from './query.ts'
+import {
+  dropped,
+  Query,
+  type QueryListener,
+  type Request,
+  type Result,
+  STEP,
+  type Statement,
+} from './query.ts'
 import { Statements } from './statements.ts'
 import { checkStatement, checkText, writeQuery } from './write.ts'
 
@@ -37,6 +46,10 @@ export class Session {
   readonly #output = new Output()
   #queued: Query[] = []
   #isFlushPlanned = false
+  readonly #flushPlanned = () => {
+    this.#isFlushPlanned = false
+    this.flush()
+  }
   #cursors = 0
   /** Error of further queries; undefined while the session takes queries. */
   #refusal: Error | undefined
@@ -100,9 +113,10 @@ export class Session {
   /**
    * Runs a statement with its own Sync: outside a transaction block, as its own transaction. The
    * result rejects with ServerError, or with the error of the connection.
+   * @param listener told of the end, maybe before this returns
    */
-  run(statement: Statement): Query {
-    return this.#send({ kind: 'statement', statement, portal: '' })
+  run(statement: Statement, listener?: QueryListener): Query {
+    return this.#send({ kind: 'statement', statement, portal: '' }, listener)
   }
 
   /**
@@ -214,10 +228,10 @@ export class Session {
     for (const query of queued) query.reject(error)
   }
 
-  #send(request: Request): Query {
+  #send(request: Request, listener?: QueryListener): Query {
     if (request.kind === 'statement') checkStatement(request.statement)
     else if (request.kind === 'simple') checkText(request.sql)
-    const query = new Query(request)
+    const query = new Query(request, listener)
     this.#queue(query)
     return query
   }
@@ -227,13 +241,10 @@ export class Session {
       query.reject(this.#refusal)
       return
     }
-    this.#queued.push(query)
+    this.#queued = added(this.#queued, query)
     if (this.#isFlushPlanned) return
     this.#isFlushPlanned = true
-    setImmediate(() => {
-      this.#isFlushPlanned = false
-      this.flush()
-    })
+    setImmediate(this.#flushPlanned)
   }
 
   #closeForgotten(): void {

@@ -1,7 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { afterEach, describe, expect, test } from 'vitest'
-import type { Query } from '../../../../lib/postgres/session/query.ts'
+import type { Query, Statement } from '../../../../lib/postgres/session/query.ts'
 import type { Session, SessionOptions } from '../../../../lib/postgres/session/session.ts'
+import { eventually } from '../../../helpers/process.ts'
 import { openSession, texts } from '../../../helpers/session.ts'
 
 /** A loaded machine takes its time. */
@@ -45,6 +48,28 @@ describe('what comes beside the answers', () => {
     expect(reported.application_name).toMatch(/^(é|\?\?|\\xc3\\xa9)$/)
   })
 })
+
+test('a session that is busy keeps no answered query in memory', async () => {
+  const session = await open()
+  const answered = await answeredBefore(session, statement('select pg_sleep(60)'))
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  await eventually('the collection of the query', async () => {
+    await nextTurn()
+    collect()
+    return answered.deref() === undefined
+  })
+  expect(session.pending).toBe(1)
+  session.destroy()
+})
+
+/** Returns a query that is answered, with another one behind it that is not. */
+async function answeredBefore(session: Session, next: Statement): Promise<WeakRef<Query>> {
+  const query = session.run(quick)
+  session.run(next)
+  await query.result
+  return new WeakRef(query)
+}
 
 describe('COPY', () => {
   test('from the client fails, and the session goes on', async () => {
