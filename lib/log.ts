@@ -50,13 +50,15 @@ export function createLog(
   target: LogTarget = process.stdout,
   { journal = false, worker }: { journal?: boolean; worker?: number } = {},
 ): Log {
-  const writeLine = bufferedWriter(target)
+  const nextLine = bufferedWriter(target)
   const numbered = worker === undefined ? undefined : numberLine(worker)
-  const write = (line: string, level: string) => {
-    const whole = numbered ? numbered(line) : line
-    writeLine(journal ? priorityOf(level) + whole : whole)
-  }
+  /** Returns a line, or its beginning, with what goes before it. */
+  const whole = (line: string, level: string) =>
+    (journal ? priorityOf(level) : '') + (numbered ? numbered(line) : line)
+  const write = (line: string, level: string) => nextLine().add(whole(line, level)).add('\n')
   let format: Format
+  /** With what the line of a request begins. */
+  let begins: Record<'info' | 'warn', string>
   let maxLevel: number
   const log = createConsola({
     // consola suppresses repeated lines; a request log has many of them.
@@ -82,12 +84,14 @@ export function createLog(
     format = { text, json, ecs: ecs(serviceName) }[
       settings.format ?? (target.isTTY ? 'text' : 'json')
     ]
+    const begin = format.request?.begin ?? ''
+    begins = { info: whole(begin, 'info'), warn: whole(begin, 'warn') }
     leftOut.set(settings.maxSuccessesPerSecond ?? Infinity, settings.slowMs ?? Infinity)
   }
   const request = (line: RequestLine) => {
     const level = line.status >= 500 ? 'warn' : 'info'
     if (maxLevel < LogLevels[level] || leftOut.isLeftOut(line)) return
-    if (format.request) write(format.request(line, level), level)
+    if (format.request) format.request.write(nextLine().add(begins[level]), line, level)
     else log[level](`${line.method} ${line.path}`, { ...line })
   }
   configure(typeof given === 'string' ? { level: given } : given)

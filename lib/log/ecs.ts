@@ -1,4 +1,12 @@
-import { escaped, type Format, hundredths, isoTime, type LogFields, toJson } from './line.ts'
+import {
+  escaped,
+  escapedPath,
+  type Format,
+  hundredths,
+  isoTime,
+  type LogFields,
+  toJson,
+} from './line.ts'
 
 const VERSION = '8.11.0'
 
@@ -32,25 +40,35 @@ export function ecs(serviceName: string): Format {
         ...named(fields),
       }),
 
-    request(line, level) {
-      const path = escaped(line.path)
-      const ns = Math.round(line.ms * 1e6)
-      let text = `{"@timestamp":"${isoTime()}","log.level":"${level}","message":"${line.method} ${path}","ecs.version":"${VERSION}","service.name":"${service}","http.request.method":"${line.method}","url.path":"${path}","http.response.status_code":${line.status},"event.duration":${ns}`
-      if (line.address !== undefined) text += `,"client.address":"${line.address}"`
-      text += `,"http.request.id":"${line.request_id}"`
-      if (line.trace_id !== undefined) {
-        text += `,"trace.id":"${line.trace_id}","span.id":"${line.span_id}"`
-      }
-      if (line.platform !== undefined) text += `,"db_gateway.platform":"${line.platform}"`
-      if (line.database !== undefined) text += `,"db_gateway.database":"${line.database}"`
-      if (line.function !== undefined) text += `,"db_gateway.function":"${line.function}"`
-      if (line.error !== undefined) text += `,"error.code":"${line.error}"`
-      if (line.sqlstate !== undefined) text += `,"db_gateway.sqlstate":"${line.sqlstate}"`
-      if (line.wait_ms !== undefined) text += `,"db_gateway.wait_ms":${hundredths(line.wait_ms)}`
-      if (line.query_ms !== undefined) {
-        text += `,"db_gateway.query_ms":${hundredths(line.query_ms)}`
-      }
-      return `${text}}`
+    request: {
+      begin: '{"@timestamp":"',
+      write(lines, line, level) {
+        const path = escapedPath(line.path)
+        lines.add(isoTime()).add('","log.level":"').add(level)
+        lines.add('","message":"').add(line.method).add(' ').add(path)
+        lines.add(`","ecs.version":"${VERSION}","service.name":"`).add(service)
+        lines.add('","http.request.method":"').add(line.method).add('","url.path":"').add(path)
+        lines.add('","http.response.status_code":').add(String(line.status))
+        lines.add(',"event.duration":').add(String(Math.round(line.ms * 1e6)))
+        if (line.address !== undefined) lines.add(',"client.address":"').add(line.address).add('"')
+        lines.add(',"http.request.id":"').add(line.request_id)
+        if (line.trace_id !== undefined) {
+          lines.add('","trace.id":"').add(line.trace_id).add('","span.id":"').add(line.span_id!)
+        }
+        if (line.platform !== undefined) lines.add('","db_gateway.platform":"').add(line.platform)
+        if (line.database !== undefined) lines.add('","db_gateway.database":"').add(line.database)
+        if (line.function !== undefined) lines.add('","db_gateway.function":"').add(line.function)
+        if (line.error !== undefined) lines.add('","error.code":"').add(line.error)
+        if (line.sqlstate !== undefined) lines.add('","db_gateway.sqlstate":"').add(line.sqlstate)
+        lines.add('"')
+        if (line.wait_ms !== undefined) {
+          lines.add(',"db_gateway.wait_ms":').add(hundredths(line.wait_ms))
+        }
+        if (line.query_ms !== undefined) {
+          lines.add(',"db_gateway.query_ms":').add(hundredths(line.query_ms))
+        }
+        lines.add('}\n')
+      },
     },
   }
 }

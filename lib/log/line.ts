@@ -1,3 +1,5 @@
+import type { LineBuffer } from './line-buffer.ts'
+
 /** Log levels, most severe first. */
 export const LOG_LEVELS = ['error', 'warn', 'info', 'debug', 'trace'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
@@ -33,7 +35,14 @@ export interface RequestLine {
 export interface Format {
   entry(date: Date, level: string, message: string, fields: LogFields): string
   /** Undefined where requests are entries like all others. */
-  request: ((line: RequestLine, level: LogLevel) => string) | undefined
+  request: RequestFormat | undefined
+}
+
+export interface RequestFormat {
+  /** With what the line of a request begins. */
+  begin: string
+  /** Writes the rest of it. */
+  write(lines: LineBuffer, line: RequestLine, level: LogLevel): void
 }
 
 /** Formatted time of the last line, reused within a millisecond. */
@@ -48,6 +57,13 @@ export function isoTime(): string {
     lastTime = new Date(ms).toISOString()
   }
   return lastTime
+}
+
+const PLAIN_PATH = /^[\w/.-]*$/
+
+/** Returns a path as it stands between the quotes of a JSON string. */
+export function escapedPath(path: string): string {
+  return PLAIN_PATH.test(path) ? path : escaped(path)
 }
 
 /** Returns a text as it stands between the quotes of a JSON string, without control characters. */
@@ -75,6 +91,7 @@ function escapeControl(character: string): string {
     : inJson
 }
 
-export function hundredths(ms: number): number {
-  return Math.round(ms * 100) / 100
+/** Returns milliseconds with two decimals. */
+export function hundredths(ms: number): string {
+  return String(Math.round(ms * 100) / 100)
 }

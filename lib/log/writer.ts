@@ -1,4 +1,5 @@
 import { fstatSync } from 'node:fs'
+import { LineBuffer } from './line-buffer.ts'
 
 /** Destination of lines; `isTTY` says that it is a terminal. */
 export interface LogTarget {
@@ -6,33 +7,42 @@ export interface LogTarget {
   isTTY?: boolean
 }
 
-/** Called when the process exits, in order; each may write. */
-const atExit = new Set<() => void>()
+/**
+ * Called when the process exits, in order; each may write. Not a set: V8 makes the table of a set anew
+ * every few changes.
+ */
+const atExit: (() => void)[] = []
 process.once('exit', () => {
-  for (const end of atExit) end()
+  while (atExit.length > 0) atExit.shift()!()
 })
 
 /** Calls `end` when the process exits; returns a function that takes that back. */
 export function onExit(end: () => void): () => void {
-  atExit.add(end)
-  return () => atExit.delete(end)
+  atExit.push(end)
+  return () => forget(end)
 }
 
-/** Returns a function that writes lines; those of one turn of the event loop are written together. */
-export function bufferedWriter(target: LogTarget): (line: string) => void {
-  let buffer = ''
+function forget(end: () => void): void {
+  const at = atExit.indexOf(end)
+  if (at >= 0) atExit.splice(at, 1)
+}
+
+/**
+ * Returns a function that gives the buffer for the next line, which ends with a line break; the lines of
+ * one turn of the event loop are written together.
+ */
+export function bufferedWriter(target: LogTarget): () => LineBuffer {
+  const lines = new LineBuffer()
   const flush = () => {
-    const text = buffer
-    buffer = ''
-    atExit.delete(flush)
-    if (text !== '') target.write(text)
+    forget(flush)
+    if (!lines.isEmpty) target.write(lines.take())
   }
-  return (line) => {
-    if (buffer === '') {
-      atExit.add(flush)
+  return () => {
+    if (lines.isEmpty) {
+      atExit.push(flush)
       setImmediate(flush)
     }
-    buffer += `${line}\n`
+    return lines
   }
 }
 

@@ -133,6 +133,23 @@ describe('LOG_FORMAT', () => {
     }
   })
 
+  it('lines of one turn may be of any length and in any script, with their worker', async () => {
+    for (const format of ['json', 'ecs'] as const) {
+      const { log, entries } = logTo({ level: 'info', format }, { worker: 3 })
+      const long = 'Größe 木 '.repeat(10_000)
+      for (let i = 0; i < 3; i++) {
+        log.request({ ...LINE, path: `/${i}/ä` })
+        log.info(long)
+      }
+      const written = await entries()
+      const number = format === 'json' ? 'worker' : 'db_gateway.worker'
+      expect(written.map(({ message }) => message)).toEqual([
+        ...['POST /0/ä', long, 'POST /1/ä', long, 'POST /2/ä', long],
+      ])
+      expect(new Set(written.map((line) => line[number]))).toEqual(new Set([3]))
+    }
+  })
+
   it('tells the journal the priority of each line, which it takes off', async () => {
     const { log, lines } = logTo({ level: 'debug' }, { journal: true })
     log.error('e')
