@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { H3Event } from 'h3'
@@ -11,6 +10,7 @@ import { isInNetworks } from './access/networks.ts'
 import { mayName } from './access/platform-networks.ts'
 import { HttpClient } from './client.ts'
 import type { EndpointDocs } from './endpoint-docs.ts'
+import { newRequestId } from './request-id.ts'
 
 /** The gateway's data on a request, apart from its content. */
 export interface RequestContext {
@@ -136,7 +136,7 @@ const REQUEST_ID = /^[\w.:-]{1,128}$/
 /** Returns the client's X-Request-Id if it is valid, else a new id. */
 function requestId(req: IncomingMessage): string {
   const own = req.headers['x-request-id']
-  return typeof own === 'string' && REQUEST_ID.test(own) ? own : randomUUID()
+  return typeof own === 'string' && REQUEST_ID.test(own) ? own : newRequestId()
 }
 
 /** Returns the client's identity for the records of deploys. */

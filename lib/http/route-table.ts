@@ -21,8 +21,8 @@ const PLAIN = /^(?:\/[\w-]+)+$/
  * precedence over a parameter. Other requests go to h3.
  */
 export class RouteTable<T extends { method: string; path: string }> {
-  /** Routes without parameters, by method and path. */
-  readonly #fixed = new Map<string, Match<T>>()
+  /** Routes without parameters, by method, by path. */
+  readonly #fixed = new Map<string, Map<string, Match<T>>>()
   /** Routes with parameters, by method. */
   readonly #trees = new Map<string, Node<T>>()
 
@@ -31,6 +31,7 @@ export class RouteTable<T extends { method: string; path: string }> {
     for (const method of new Set(routes.map((route) => route.method))) {
       const root = newNode<T>()
       this.#trees.set(method, root)
+      this.#fixed.set(method, new Map())
       for (const path of wildcards) nodeAt(root, path)
     }
     for (const route of routes) this.#add(route)
@@ -40,7 +41,7 @@ export class RouteTable<T extends { method: string; path: string }> {
   find(method: string, url: string): Match<T> | undefined {
     const query = url.indexOf('?')
     const path = query < 0 ? url : url.slice(0, query)
-    const fixed = this.#fixed.get(`${method} ${path}`)
+    const fixed = this.#fixed.get(method)?.get(path)
     if (fixed) return fixed
     const tree = this.#trees.get(method)
     if (!tree || !PLAIN.test(path)) return undefined
@@ -59,7 +60,7 @@ export class RouteTable<T extends { method: string; path: string }> {
     )
     node.route = { value: route, names }
     if (names.every((name) => name === '')) {
-      this.#fixed.set(`${method} ${path}`, { route, params: undefined })
+      this.#fixed.get(method)!.set(path, { route, params: undefined })
     }
   }
 }
