@@ -1,3 +1,5 @@
+import { added } from '../common/added.ts'
+
 /** Type of a JSON value. */
 export type JsonKind = 'object' | 'array' | 'string' | 'number' | 'boolean' | 'null'
 
@@ -112,9 +114,9 @@ export class Children {
 }
 
 export function elementsOf(array: Json): Json[] {
-  const elements: Json[] = []
+  let elements: Json[] = []
   const children = new Children(array)
-  while (children.next()) elements.push(children.value)
+  while (children.next()) elements = added(elements, children.value)
   return elements
 }
 

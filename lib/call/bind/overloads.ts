@@ -1,3 +1,4 @@
+import { added } from '../../common/added.ts'
 import { elementsOf, type Json, membersOf, runOf } from '../../json/json.ts'
 import { duplicateName } from '../../json/known-names.ts'
 import { scanNow } from '../../json/scan.ts'
@@ -19,25 +20,30 @@ const STRING = 'S'
 const EMPTY_ARRAY = scanNow(Buffer.from('[]'))
 
 /**
- * Chooses the overload that accepts these parameters: first by their number and names, then by how
- * well the JSON types fit the declared types.
- * @throws {GatewayError} function_not_found if none does; invalid_request if several fit equally
- *   well, or if a name is given twice
+ * Returns the overloads that accept these parameters by their number and names, one at least.
+ * @throws {GatewayError} function_not_found if none does; invalid_request if a name is given twice
  */
-export function* chooseOverload(
+export function fittingOverloads(
   name: string,
   signatures: Signature[],
   params: Json | undefined,
-): Steps<Choice> {
+): Choice[] {
   const values = readValues(params)
-  const fitting: Choice[] = []
+  let fitting: Choice[] = []
   for (const signature of signatures) {
     const given = assign(signature, values)
-    if (given) fitting.push({ signature, given })
+    if (given) fitting = added(fitting, { signature, given })
   }
+  if (fitting.length > 0) return fitting
+  throw signatures.length === 0 ? unknownFunction(name) : noOverload(signatures, values)
+}
+
+/**
+ * Returns the overload whose declared types fit the JSON types best.
+ * @throws {GatewayError} invalid_request if several fit equally well
+ */
+export function* bestOverload(fitting: Choice[]): Steps<Choice> {
   if (fitting.length === 1) return fitting[0]!
-  if (signatures.length === 0) throw unknownFunction(name)
-  if (fitting.length === 0) throw noOverload(signatures, values)
   const best = yield* bestFit(fitting)
   if (best) return best
   throw ambiguous(fitting.map(({ signature }) => signature))
@@ -72,9 +78,9 @@ function assignByPosition(signature: Signature, values: Json[]): Given[] | undef
   if (values.length < (variadic && defaults === 0 ? required - 1 : required)) return undefined
   if (values.length > args.length && !variadic) return undefined
 
-  const given: Given[] = []
+  let given: Given[] = []
   for (let i = 0; i < fixed && i < values.length; i++) {
-    given.push(positional(args, i, values[i]!, false))
+    given = added(given, positional(args, i, values[i]!, false))
   }
   if (!variadic || (values.length <= fixed && defaults > 0)) return given
   given.push(positional(args, fixed, variadicValue(values, fixed), true))

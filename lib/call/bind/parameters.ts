@@ -1,9 +1,11 @@
+import { added } from '../../common/added.ts'
 import { GatewayError } from '../../errors.ts'
 import { countOf, type Json } from '../../json/json.ts'
 import { runInSlices, runNow, SLICE_BYTES, type Steps } from '../../json/slices.ts'
 import type { Argument, ArgumentKind, Signature } from '../signatures/signature.ts'
+import type { Given } from './given.ts'
 import { openRecord } from './no-match.ts'
-import { chooseOverload } from './overloads.ts'
+import { bestOverload, type Choice, fittingOverloads } from './overloads.ts'
 import { polymorphicTypes } from './polymorphic.ts'
 import { NoText } from './text.ts'
 import { unconvertible } from './unconvertible.ts'
@@ -69,30 +71,62 @@ export function bindCall(
   signatures: Signature[],
   params: Json | undefined,
 ): BoundCall | Promise<BoundCall> {
-  const steps = bind(name, signatures, params)
+  const fitting = fittingOverloads(name, signatures, params)
+  const [first] = fitting
+  const bound = fitting.length === 1 ? bindPlain(first!) : undefined
+  if (bound) return bound
+  const steps = bind(fitting)
   const isShort = params === undefined || params.end - params.start <= SLICE_BYTES
   return isShort ? runNow(steps) : runInSlices(steps)
 }
 
-function* bind(name: string, signatures: Signature[], params: Json | undefined): Steps<BoundCall> {
-  const { signature, given } = yield* chooseOverload(name, signatures, params)
+/** Binds values that are single texts, as most are; returns undefined if there are others. */
+function bindPlain({ signature, given }: Choice): BoundCall | undefined {
+  if (signature.isOpenRecord || signature.isPolymorphic) return undefined
+  let parameters: BoundParameter[] = []
+  for (const one of given) {
+    const { kind, type } = one.argument
+    try {
+      const text = plainValue(kind, one.value)
+      if (!text) return undefined
+      parameters = added(parameters, boundParameter(one, type, text))
+    } catch (error) {
+      throw toldUnconvertible(error, one.label, type)
+    }
+  }
+  return { signature, parameters }
+}
+
+function* bind(fitting: Choice[]): Steps<BoundCall> {
+  const { signature, given } = yield* bestOverload(fitting)
   if (signature.isOpenRecord) throw openRecord(signature)
   const types = signature.isPolymorphic ? yield* polymorphicTypes(given) : undefined
   const parameters: BoundParameter[] = []
   for (const one of given) {
-    const { argument, label, named, variadic, value } = one
+    const { argument, label, value } = one
     const resolved = types?.get(one)
     const type = resolved ?? argument.type
     const kind = resolved === undefined ? argument.kind : resolvedKind(resolved)
     try {
       const text = plainValue(kind, value) ?? (yield* structuredValue(kind, signature.types, one))
-      const { form, value: bound } = text
-      parameters.push({ argument, label, type, form, value: bound, named, variadic })
+      parameters.push(boundParameter(one, type, text))
     } catch (error) {
-      throw error instanceof NoText ? unconvertible(label, type, error.message) : error
+      throw toldUnconvertible(error, label, type)
     }
   }
   return { signature, parameters }
+}
+
+function boundParameter(
+  { argument, label, named, variadic }: Given,
+  type: string,
+  { form, value }: ValueText,
+): BoundParameter {
+  return { argument, label, type, form, value, named, variadic }
+}
+
+function toldUnconvertible(error: unknown, label: string, type: string): unknown {
+  return error instanceof NoText ? unconvertible(label, type, error.message) : error
 }
 
 function resolvedKind(type: string): ArgumentKind {

@@ -5,7 +5,7 @@ import { runNow } from '../../json/slices.ts'
 import type { Argument, Signature } from '../signatures/signature.ts'
 import { hasObjects } from './composites.ts'
 import { noOverload } from './no-match.ts'
-import { chooseOverload } from './overloads.ts'
+import { bestOverload, fittingOverloads } from './overloads.ts'
 import { type BoundCall, bindCall } from './parameters.ts'
 import { unconvertible } from './unconvertible.ts'
 
@@ -30,7 +30,7 @@ export function chooseByNames(
   if (signatures.length === 1) return signatures[0]!
   const values = [...params.keys()].map((key): [string, string] => [key, 'null'])
   try {
-    return runNow(chooseOverload(name, signatures, objectOf(values))).signature
+    return runNow(bestOverload(fittingOverloads(name, signatures, objectOf(values)))).signature
   } catch (error) {
     throw error instanceof GatewayError ? withHint(error, signatures, params) : error
   }

@@ -23,23 +23,55 @@ export interface CurrentCall extends BoundCall {
 }
 
 /**
- * Binds a call to the current signature. If the call does not fit the cached one, compares the
- * schema version and, if it changed, reads the schema again and retries. May need a connection, so
- * the caller must hold none.
- * @throws {GatewayError} function_not_found, invalid_request; what `call.bind` throws
+ * Binds a call to the current signature: synchronously, if its functions are known and its values
+ * short. If the call does not fit the cached signature, compares the schema version and, if it
+ * changed, reads the schema again and retries. May need a connection, so the caller must hold none.
+ * @throws {GatewayError} rejects with function_not_found, invalid_request; what `call.bind` throws
  */
-export async function bindCurrent(parts: CallParts, call: CallToBind): Promise<CurrentCall> {
-  const { functions } = parts
-  const { database, name, bind, numbersAsText } = call
-  for (;;) {
-    const known = functions.peek(database, name)
-    const overloads = known && known.length > 0 ? known : await lookUp(functions, call)
-    try {
-      return Object.assign(await bind(overloads), { overloads, numbersAsText })
-    } catch (error) {
-      if (!mayBeStale(error) || !(await isStale(parts, call, { overloads }))) throw error
-    }
+export function bindCurrent(
+  parts: CallParts,
+  call: CallToBind,
+): CurrentCall | Promise<CurrentCall> {
+  const known = parts.functions.peek(call.database, call.name)
+  if (known && known.length > 0) return bindTo(parts, call, known)
+  return lookUp(parts.functions, call).then((overloads) => bindTo(parts, call, overloads))
+}
+
+function bindTo(
+  parts: CallParts,
+  call: CallToBind,
+  overloads: Signature[],
+): CurrentCall | Promise<CurrentCall> {
+  const { numbersAsText } = call
+  try {
+    const bound = call.bind(overloads)
+    if (!(bound instanceof Promise)) return currentCall(bound, overloads, numbersAsText)
+    return bound.then(
+      (slowly) => currentCall(slowly, overloads, numbersAsText),
+      (error) => bindAnew(parts, call, overloads, error),
+    )
+  } catch (error) {
+    return bindAnew(parts, call, overloads, error)
   }
+}
+
+function currentCall(
+  { signature, parameters }: BoundCall,
+  overloads: Signature[],
+  numbersAsText: boolean,
+): CurrentCall {
+  return { signature, parameters, numbersAsText, overloads }
+}
+
+/** Binds a call again if its error may come from overloads that have changed meanwhile. */
+async function bindAnew(
+  parts: CallParts,
+  call: CallToBind,
+  overloads: Signature[],
+  error: unknown,
+): Promise<CurrentCall> {
+  if (!mayBeStale(error) || !(await isStale(parts, call, { overloads }))) throw error
+  return bindCurrent(parts, call)
 }
 
 /** @throws {GatewayError} connection_failed, saying that the function has not run */

@@ -25,7 +25,8 @@ const MAX_CUTS = 10
  */
 export async function runCall(parts: CallParts, call: CallToRun): Promise<CallResult> {
   const { database } = call
-  let bound = await bindCurrent(parts, call)
+  const binding = bindCurrent(parts, call)
+  let bound = binding instanceof Promise ? await binding : binding
   call.entry = parts.usage.counters.of(database, bound.signature.name)
   let place = firstPlace(parts, call, bound)
   let renewals = 0

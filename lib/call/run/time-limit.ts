@@ -138,13 +138,21 @@ export function notCancelled({ timeoutMs }: TimeLimit, database: string): Gatewa
  * effect, except for a stream, whose rows are being sent. The work itself ends on its own.
  * @throws {GatewayError} query_timeout; what the work rejects with
  */
-export async function withinLimit<T>(
+export function withinLimit<T>(
   limit: TimeLimit | undefined,
   database: string,
   work: () => Promise<T>,
   kind: 'call' | 'stream' = 'call',
 ): Promise<T> {
-  if (!limit) return work()
+  return limit ? withinTime(limit, database, work, kind) : work()
+}
+
+async function withinTime<T>(
+  limit: TimeLimit,
+  database: string,
+  work: () => Promise<T>,
+  kind: 'call' | 'stream',
+): Promise<T> {
   if (isUp(limit)) throw timeUpBefore(limit, database)
   let timer: NodeJS.Timeout | undefined
   const timeUp = new Promise<never>((_, reject) => {

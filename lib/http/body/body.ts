@@ -1,8 +1,10 @@
 import { isUtf8 } from 'node:buffer'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { H3Event } from 'h3'
+import { added } from '../../common/added.ts'
 import { GatewayError } from '../../errors.ts'
 import { type Fields, fieldsOf } from '../../json/fields.ts'
+import type { Json } from '../../json/json.ts'
 import { scanJson } from '../../json/scan.ts'
 import type { ByteBudget } from '../byte-budget.ts'
 import { BODY_FAILED } from '../listener/http-limits.ts'
@@ -22,11 +24,27 @@ export async function readJsonObject<Name extends string>(
   event: H3Event,
   members: readonly Name[],
 ): Promise<Fields<Name>> {
-  const bytes = withoutMark(await readJsonBytes(event))
+  return parseJsonObject(await readJsonBytes(event), members)
+}
+
+/**
+ * Parses a body as `readJsonObject` does; synchronously, if it is short.
+ * @throws {GatewayError} invalid_request
+ */
+export function parseJsonObject<Name extends string>(
+  body: Buffer,
+  members: readonly Name[],
+): Fields<Name> | Promise<Fields<Name>> {
+  const bytes = withoutMark(body)
   if (bytes.length === 0) throw new GatewayError('invalid_request', 'The body is empty; send JSON')
   if (!isUtf8(bytes)) throw new GatewayError('invalid_request', 'The body is not UTF-8')
   const scanned = scanJson(bytes)
-  const body = scanned instanceof Promise ? await scanned : scanned
+  return scanned instanceof Promise
+    ? scanned.then((long) => membersOfBody(long, members))
+    : membersOfBody(scanned, members)
+}
+
+function membersOfBody<Name extends string>(body: Json, members: readonly Name[]): Fields<Name> {
   if (body.kind === 'object') return fieldsOf(body, members)
   throw new GatewayError('invalid_request', 'The body is not a JSON object')
 }
@@ -66,7 +84,9 @@ export function readJsonBytes(event: H3Event): Promise<Buffer> {
 
 /** Returns the media type of a body in lower case, without parameters; '' if there is none. */
 export function mediaType(req: IncomingMessage): string {
-  return (req.headers['content-type'] ?? '').split(';', 1)[0]!.trim().toLowerCase()
+  const type = req.headers['content-type'] ?? ''
+  const end = type.indexOf(';')
+  return (end < 0 ? type : type.slice(0, end)).trim().toLowerCase()
 }
 
 /**
@@ -114,15 +134,15 @@ function readBytes(event: H3Event, maxBytes: number, bodyBudget: BodyBudget): Pr
   const { req, res } = nodeOf(event)
   const budget = gateway.buffered
   return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = []
+    let chunks: Buffer[] = []
     let size = 0
     req.on('data', (chunk: Buffer) => {
       size += chunk.length
       if (size <= maxBytes && bodyBudget.grow(size)) {
-        chunks.push(chunk)
+        chunks = added(chunks, chunk)
         return
       }
-      chunks.length = 0
+      chunks = []
       if (size <= maxBytes) {
         stopBody(req, res)
         reject(bodyBudgetExhausted(budget))

@@ -11,7 +11,7 @@ import { type OWNER_MEMBERS, parseNamedOwner } from '../../tenancy/owners.ts'
 import { ResponseBudget } from '../answer/response-budget.ts'
 import type { GivenMembers } from '../idempotency-key.ts'
 import { goTo } from '../server-of.ts'
-import { readJsonObject } from './body.ts'
+import { parseJsonObject, readJsonBytes, readJsonObject } from './body.ts'
 
 type Gateway = H3EventContext['gateway']
 
@@ -23,13 +23,20 @@ type Gateway = H3EventContext['gateway']
 export async function readCall(
   event: H3Event,
 ): Promise<{ call: CallRequest; target: FoundTarget; body: GivenMembers }> {
-  const body = await readJsonObject(event, CALL_MEMBERS)
+  const parsed = parseJsonObject(await readJsonBytes(event), CALL_MEMBERS)
+  const body = parsed instanceof Promise ? await parsed : parsed
   const owner = ownerOf(event, body)
-  const call = parseCall(body)
-  event.context.request.function = call.name
-  event.context.gateway.inFlight.add(event.context.request, 'call')
+  const call = beginCall(event, body)
   const target = targetOf(event, owner, call.timeoutMs)
   return { call, target: target instanceof Promise ? await target : target, body }
+}
+
+function beginCall(event: H3Event, body: Parameters<typeof parseCall>[0]): CallRequest {
+  const { gateway, request } = event.context
+  const call = parseCall(body)
+  request.function = call.name
+  gateway.inFlight.add(request, 'call')
+  return call
 }
 
 /**
