@@ -70,8 +70,7 @@ interface Dead {
  * Returns how many connections dead gateways may still have: PostgreSQL goes on with a statement whose client
  * has gone. These are the sessions of this catalog's databases that began before the last of them died, and
  * that no gateway alive has told to be its own; but for those of pg_dump and pg_restore, which end with their
- * gateway. Ends them after a while, and forgets the dead when none is
- * left.
+ * gateway. Ends them after a while, and forgets the dead when none is left.
  * @param self id of this gateway, which has these sessions
  */
 export async function readLeft(sql: Sql, self: string, own: Iterable<number>): Promise<LeftByDead> {

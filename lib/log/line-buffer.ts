@@ -1,8 +1,8 @@
+import { writeText } from '../common/write-text.ts'
+
 const INITIAL_BYTES = 16 * 1024
 /** Largest buffer in bytes that is used again. */
 const MAX_KEPT_BYTES = 256 * 1024
-/** Up to this length, a loop in JavaScript copies ASCII faster than `Buffer.write`. */
-const SHORT_LENGTH = 64
 
 /**
  * Text that is put together in one reused buffer: a line joined from strings takes a small object of V8
@@ -20,9 +20,7 @@ export class LineBuffer {
   add(text: string): this {
     // A UTF-16 unit is three bytes at most.
     this.#reserve(text.length * 3)
-    if (text.length > SHORT_LENGTH || !this.#addAscii(text)) {
-      this.#end += this.#bytes.write(text, this.#end)
-    }
+    this.#end = writeText(this.#bytes, this.#end, text)
     return this
   }
 
@@ -32,19 +30,6 @@ export class LineBuffer {
     this.#end = 0
     if (this.#bytes.length > MAX_KEPT_BYTES) this.#bytes = Buffer.allocUnsafeSlow(INITIAL_BYTES)
     return text
-  }
-
-  /** Returns false, and adds nothing, for a text that is not ASCII. */
-  #addAscii(text: string): boolean {
-    const bytes = this.#bytes
-    const start = this.#end
-    for (let i = 0; i < text.length; i++) {
-      const unit = text.charCodeAt(i)
-      if (unit > 127) return false
-      bytes[start + i] = unit
-    }
-    this.#end = start + text.length
-    return true
   }
 
   #reserve(length: number): void {

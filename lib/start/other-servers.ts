@@ -104,7 +104,6 @@ export class OtherServers {
       const later = sleep(LOOK_EVERY_MS, undefined, { ref: false, signal: this.#signal })
       const heard = there.writtenBefore.heard()
       await Promise.race([later.catch(() => {}), heard])
-
       if (this.#signal.aborted) return
       const trouble = await this.#lookAt(name, there)
       if (trouble === undefined) continue

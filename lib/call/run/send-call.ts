@@ -47,8 +47,7 @@ export function sendAlone(
   budget: AnswerBudget | undefined,
   listener: QueryListener,
 ): Query | undefined {
-  const mayLeave = bound.signature.verdict.afterwards !== 'keep'
-  if (settings || mayLeave || bound.numbersAsText) return undefined
+  if (settings || mayLeave(bound) || bound.numbersAsText) return undefined
   return session.run(callStatement(bound, maxResultBytes, budget, client), listener)
 }
 
@@ -63,15 +62,13 @@ export function sendCall(session: Session, options: SendOptions): SentCall {
     const rows = readResult(result, maxResultBytes)
     return bound.numbersAsText ? numbersAsText(session, columnsOfCall(result), rows) : rows
   }
-  // The function may release all locks of its session, and a deploy would consider the session
-  // closed.
-  const mayLeave = bound.signature.verdict.afterwards !== 'keep'
-  if (!settings && !mustOnlyRead && !mayLeave) {
+  const mustStay = mayLeave(bound)
+  if (!settings && !mustOnlyRead && !mustStay) {
     const query = session.run(statement)
     return { query, rows: query.result.then(read) }
   }
   const before: Statement[] = []
-  if (mayLeave) before.push(KEEP_PRESENCE)
+  if (mustStay) before.push(KEEP_PRESENCE)
   if (mustOnlyRead) before.push(SET_READ_ONLY)
   if (settings) before.push(settingsStatement(settings, true))
   const queries = session.pipeline([...before, statement])
@@ -79,6 +76,14 @@ export function sendCall(session: Session, options: SendOptions): SentCall {
   const results = Promise.all(queries.map(({ result }) => result))
   const rows = results.then((all) => read(all.at(-1)!))
   return { query: queries.at(-1)!, rows }
+}
+
+/**
+ * Whether the function may release all locks of its session: a deploy would consider the session
+ * closed.
+ */
+function mayLeave({ signature }: BoundCall): boolean {
+  return signature.verdict.afterwards !== 'keep'
 }
 
 /**

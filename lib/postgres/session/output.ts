@@ -1,3 +1,4 @@
+import { writeText } from '../../common/write-text.ts'
 import type { Value } from './query.ts'
 
 const INITIAL_BYTES = 8 * 1024
@@ -5,8 +6,6 @@ const INITIAL_BYTES = 8 * 1024
 const MAX_KEPT_BYTES = 256 * 1024
 /** Longer texts are measured before encoding; shorter ones reserve three bytes per UTF-16 unit. */
 const MEASURED_LENGTH = 4096
-/** Up to this length, a loop in JavaScript copies ASCII faster than `Buffer.write`. */
-const SHORT_LENGTH = 32
 
 /**
  * Encodes messages to the server into one growing, reused buffer (PostgreSQL manual, "Message
@@ -153,22 +152,7 @@ export class Output {
   #text(text: string): void {
     const { length } = text
     this.#reserve(length > MEASURED_LENGTH ? Buffer.byteLength(text) : length * 3)
-    if (length > SHORT_LENGTH || !this.#ascii(text)) {
-      this.#end += this.#bytes.write(text, this.#end)
-    }
-  }
-
-  /** Writes the text if it is ASCII; returns false and writes nothing otherwise. */
-  #ascii(text: string): boolean {
-    const bytes = this.#bytes
-    const start = this.#end
-    for (let i = 0; i < text.length; i++) {
-      const unit = text.charCodeAt(i)
-      if (unit > 127) return false
-      bytes[start + i] = unit
-    }
-    this.#end = start + text.length
-    return true
+    this.#end = writeText(this.#bytes, this.#end, text)
   }
 
   #int16(value: number): void {
