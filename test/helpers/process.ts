@@ -74,10 +74,13 @@ export const GATEWAY_ARGUMENTS = BUILT
 /** sd_listen_fds(3): LISTEN_PID must be the id of the process that takes the socket. */
 const ACTIVATED = 'LISTEN_PID=$$ exec "$0" "$@"'
 
-/** Creates an empty folder, which is deleted after the test. */
+/**
+ * Creates an empty folder, which is deleted after the test. A command line that was ended in this process may
+ * still be writing its last file, so that the folder is not empty at the first attempt.
+ */
 export async function temporaryFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'gateway-test-'))
-  afterTest(() => rm(folder, { recursive: true, force: true }))
+  afterTest(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
   return folder
 }
 
