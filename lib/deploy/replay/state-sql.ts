@@ -15,6 +15,12 @@ interface Source {
   digest?: { number: number; version?: string; where?: string }
 }
 
+/**
+ * SQL expression for the oid of the session's role, for a search_path of pg_catalog alone. The view
+ * pg_roles would have its two tables planned.
+ */
+export const SESSION_ROLE = 'to_regrole(quote_ident(session_user))'
+
 const own = (column = 'x.oid') => `${column} >= ${FIRST_NORMAL_OID}`
 
 const isNotLedger = (schema: string) => `${schema} <> '_db_gateway'::regnamespace`
@@ -162,7 +168,7 @@ const OTHERS: Pick<Source, 'from' | 'version' | 'digest'>[] = [
   {
     from: `pg_db_role_setting x
       where x.setdatabase in (0, (select d.oid from pg_database d where d.datname = current_database()))
-        and x.setrole in (0, (select r.oid from pg_roles r where r.rolname = session_user))`,
+        and x.setrole in (0, ${SESSION_ROLE})`,
     version: { number: 17, key: 'x.setrole' },
   },
 ]

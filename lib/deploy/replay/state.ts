@@ -4,7 +4,7 @@ import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteLiteral } from '../../postgres/quote.ts'
 import { STANDING } from '../ledger/key.ts'
 import type { LeftState } from './left-state.ts'
-import { STATE } from './state-sql.ts'
+import { SESSION_ROLE, STATE } from './state-sql.ts'
 
 /** Everything that a deploy's decisions come from, except its request and the rows. */
 export interface StateBefore {
@@ -48,7 +48,7 @@ export const STANDING_BEFORE = `
         )
         from pg_db_role_setting s
         where s.setdatabase = d.oid or s.setdatabase = 0 and s.setrole in (
-          0, (select r.oid from pg_roles r where r.rolname = session_user)
+          0, ${SESSION_ROLE}
         )
       )
     )
