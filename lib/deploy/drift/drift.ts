@@ -6,7 +6,7 @@ import { listSites } from '../fleet/sites.ts'
 import type { DeployParts } from '../parts.ts'
 import { readTemplateFacts } from '../templates/table.ts'
 import { compareFacts, type Drift, describeDrift } from './compare.ts'
-import { type Fact, readDigest, readFacts } from './facts.ts'
+import { type Fact, readBoth, readDigest, readFacts } from './facts.ts'
 
 /** Databases that are compared at the same time. */
 const CONCURRENCY = 8
@@ -147,8 +147,7 @@ async function readReference(
       kind: 'main',
       checksum,
       schema,
-      digest: await readDigest(sql),
-      facts: await readFacts(sql),
+      ...(await readBoth(sql)),
     }))
   } catch (error) {
     throw fromPostgres(error, database)

@@ -9,7 +9,7 @@ import { asGateway, handOver } from '../database/handover.ts'
 import { leaseForDeploy } from '../database/role-lease.ts'
 import { withDatabaseLock } from '../database/with-lock.ts'
 import { deploy } from '../deploy.ts'
-import { readDigest, readFacts } from '../drift/facts.ts'
+import { readBoth } from '../drift/facts.ts'
 import { readLedger } from '../ledger/ledger.ts'
 import type { DeployParts } from '../parts.ts'
 import { lookAtState } from '../replay/look.ts'
@@ -197,7 +197,7 @@ async function examine(
 ): Promise<Pick<TemplateFacts, 'digest' | 'facts'>> {
   return asGateway(parts, database, async (sql) => {
     template.generates = (await findGenerated(sql, archive)) ?? null
-    return { digest: await readDigest(sql), facts: await readFacts(sql) }
+    return readBoth(sql)
   })
 }
 
