@@ -24,7 +24,6 @@ export async function conclude(
     await sql.unsafe('rollback')
     return undefined
   }
-  // Seeders may have changed the catalogs since the last look.
   result.look ??= await job.look?.(sql)
   writer.addDeployment({
     ...job.origin,

@@ -11,6 +11,7 @@ import { withoutDrops } from '../objects/seeders-drop.ts'
 import { goBack } from '../older/go-back.ts'
 import { keptWarnings } from '../plan/keep-code.ts'
 import { migrationWarnings, unknownMigrations } from '../plan/migrations.ts'
+import { lookAgain } from '../replay/look.ts'
 import { type DeployResult, unchangedResult } from '../result.ts'
 import { type Attempt, begin, planTry, type Try } from './attempt.ts'
 import { deployCode, knownObjects, planCode, sendState } from './code.ts'
@@ -269,7 +270,7 @@ async function seed({ sql, job, attempt, ledger, writer, guard, result }: Try): 
   const { applied, seeded } = await withoutDrops(sql, database, archive, ledger, run)
   result.seedersApplied = applied
   result.seeded = seeded
-  if (applied.length > 0) result.look = undefined
+  if (applied.length > 0 && result.look) result.look = await lookAgain(sql, result.look)
 }
 
 function lastWarnings({ job, ledger, found }: Try): string[] {

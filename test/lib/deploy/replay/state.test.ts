@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { SCHEMA_VERSION } from '../../../../lib/call/signatures/version.ts'
 import { CATALOG_DIGEST } from '../../../../lib/deploy/objects/digest.ts'
+import { lookAgain, lookAtState } from '../../../../lib/deploy/replay/look.ts'
 import { STATE, STATE_AND_VERSIONS } from '../../../../lib/deploy/replay/state-sql.ts'
 import { databaseWith } from '../../../helpers/for-file.ts'
 
@@ -82,4 +83,18 @@ test('what changes no object leaves the state as it is', async () => {
   expect(await read(STATE)).toMatchObject({ digest: null })
   await sql.unsafe('discard temp')
   expect(await read(STATE)).toEqual(before)
+})
+
+test('a look counts until something in the catalogs changes', async () => {
+  await sql.unsafe('begin')
+  const look = await lookAtState(sql)
+  await sql.unsafe(`insert into item (name) values ('more')`)
+  expect(await lookAgain(sql, look)).toBe(look)
+  await sql.unsafe('create table another (id int)')
+  const again = await lookAgain(sql, look)
+  expect(again.print).not.toBe(look.print)
+  expect(again).toEqual(await lookAtState(sql))
+  await sql.unsafe(`alter role current_user set search_path to public`)
+  expect((await lookAgain(sql, again)).version).not.toBe(again.version)
+  await sql.unsafe('rollback')
 })
