@@ -12,7 +12,7 @@ export interface AlikeServer {
   /** Its URI with the gateway's role. */
   uri: string
   databases(): Promise<string[]>
-  /** Runs SQL as the superuser. */
+  /** Runs SQL as the superuser, by default in the database of `uri`. */
   query(text: string, database?: string): Promise<Json[]>
   /** Lines of its log. */
   logged: string[]
@@ -34,7 +34,8 @@ export async function startAlikeServer(
   const server = await startMajor(major, folder, { fsync: 'off', ...settings })
   const query = async (text: string, database?: string): Promise<Json[]> => {
     const uri = parseDatabaseUrl(server.superuserUrl)
-    const sql = postgres({ ...uri, database: database ?? uri.database, max: 1, onnotice: () => {} })
+    const { database: own } = parseDatabaseUrl(server.url)
+    const sql = postgres({ ...uri, database: database ?? own, max: 1, onnotice: () => {} })
     try {
       return await sql.unsafe(text)
     } finally {
