@@ -13,7 +13,10 @@ export interface DeadRoute {
   stop(): void
 }
 
-/** The proxy. Linux answers no SYN of a socket whose queue of connections is full. */
+/**
+ * The proxy. Linux answers no SYN of a socket whose queue of connections is full: it is long enough for calls that
+ * connect at once, so that only a route that is dead drops one.
+ */
 const PROXY = `
 const { connect, createServer } = require('node:net')
 const server = createServer((client) => {
@@ -22,7 +25,7 @@ const server = createServer((client) => {
   for (const [one, other] of [[client, target], [target, client]])
     one.on('error', () => {}).on('close', () => other.destroy())
 })
-server.listen({ host: '127.0.0.1', port: 0, backlog: 1 }, () => console.log(server.address().port))
+server.listen({ host: '127.0.0.1', port: 0, backlog: 64 }, () => console.log(server.address().port))
 `
 
 /** Starts a proxy before a Unix-domain socket, in a process of its own, which is frozen when the route dies. */
