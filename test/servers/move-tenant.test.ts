@@ -1,4 +1,8 @@
+import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { copyCatalogRows } from '../../lib/deploy/relocate/rows.ts'
+import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
+import { afterTest } from '../helpers/after-test.ts'
 import { cliOutput } from '../helpers/cli.ts'
 import { findTools } from '../helpers/dumps.ts'
 import {
@@ -17,6 +21,7 @@ import { pack } from '../helpers/platforms.ts'
 const hasTools = (await findTools()) !== undefined
 
 const FILES = {
+  'types/span.pssql': 'create type span as range (subtype = integer)',
   'tables/counter.pssql': 'create table counter (id serial primary key, by text not null)',
   'functions/bump.pssql': `create or replace function bump(p_by text) returns integer language sql
     as $$ insert into counter (by) values (p_by) returning id $$`,
@@ -190,6 +195,46 @@ describe.runIf(hasTools)('a tenant that is moved to another server', () => {
     expect(await eu1.databases()).toContain(west)
     const drop = ['drop', 'west', '--server', 'main', '--confirm', west, '--no-dump']
     expect(await tenants(...drop)).toContain('is dropped, without a dump')
+  })
+
+  test('takes its history to a server beside that of another one', async () => {
+    const names = ['one', 'two'].map((tenantId) => `${platform}_${tenantId}`)
+    const from = connectTo(gateway.server.database)
+    const sessions = names.map(() => connectTo(parseDatabaseUrl(eu1.uri).database, 1, eu1.uri))
+    const [to, beside] = sessions as [typeof from, typeof from]
+    afterTest(async () => {
+      for (const sql of [from, to, beside]) await sql.end()
+    })
+    const at = '2026-01-01 00:00Z'
+    const sums = { calls: 1, errors: 0, held_ms: 0, sum_ms: 0, max_ms: 0, rows: 0, bytes: 0 }
+    const row = { at, written_at: at, made_at: at, platform, function: 'f', durations: '', ...sums }
+    for (const [i, database] of names.entries()) {
+      await from`
+        insert into _db_gateway_databases (database, platform, tenant_id, owner_role)
+        select ${database}, platform, ${`${i}`}, owner_role from _db_gateway_databases where database = ${`${platform}_main`}
+      `
+      for (const table of ['minutes', 'hours'])
+        await from`
+          insert into ${from(`_db_gateway_call_${table}`)}
+          select r.* from jsonb_populate_record(
+            null::${from(`_db_gateway_call_${table}`)},
+            ${JSON.stringify({ ...row, slot: i, gateway: randomUUID(), database })}::text::jsonb
+          ) r
+        `
+    }
+    const copy = (sql: typeof from, tenantId: string) =>
+      copyCatalogRows(from, sql, { platform, tenantId, schema: null }, platform)
+    await to`begin`
+    await beside`begin`
+    await copy(to, 'one')
+    const second = copy(beside, 'two').then(() => beside`commit`)
+    await to`commit`
+    await second
+    for (const table of ['minutes', 'hours'])
+      expect(await to`select slot from ${to(`_db_gateway_call_${table}`)} order by slot`).toEqual([
+        { slot: 0 },
+        { slot: 1 },
+      ])
   })
 
   test('may be the main database', async () => {

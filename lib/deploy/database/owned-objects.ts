@@ -48,7 +48,12 @@ export function ownedObjects(condition: string): string {
             and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i')
         ))
       union all
-      select 'pg_proc'::regclass, oid, proowner, pronamespace from pg_proc
+      select 'pg_proc'::regclass, oid, proowner, pronamespace from pg_proc p
+      -- The constructors of a range type, whoever makes it, are PostgreSQL's own.
+      where not exists (
+        select from pg_depend d
+        where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'i'
+      )
       union all
       select 'pg_type'::regclass, t.oid, typowner, typnamespace from pg_type t
       where typtype <> 'm'

@@ -1,3 +1,4 @@
+import { forEachBatch } from '../../postgres/batches.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 
 /** Kept answers that are copied at once: one may have megabytes. */
@@ -17,8 +18,8 @@ export async function copyAnswers(from: Sql, to: Sql): Promise<void> {
     select to_jsonb(a) as row from _db_gateway.answers a
     where a.rows is not null and a.expires_at > clock_timestamp()
   `
-  await kept.cursor(ANSWERS, async (some) => {
-    const rows = JSON.stringify([...some].map(({ row }) => row))
+  await forEachBatch(kept, ANSWERS, async (some) => {
+    const rows = JSON.stringify(some.map(({ row }) => row))
     await to.unsafe(
       `insert into _db_gateway.answers
        select * from jsonb_populate_recordset(null::_db_gateway.answers, $1::text::jsonb)

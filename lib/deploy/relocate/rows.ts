@@ -1,10 +1,11 @@
+import { forEachBatch } from '../../postgres/batches.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteIdentifier } from '../../postgres/quote.ts'
 import { noteLimits, noteSchemas, noteSuspensions } from '../../tenancy/catalog/catalog-identity.ts'
 import { databaseName, type Owner } from '../../tenancy/names.ts'
 import { moveSlow } from '../../usage/slow/table.ts'
 import { ADD_TO_COUNTS, moveUsage } from '../../usage/table.ts'
-import { moveTimes } from '../../usage/times/table.ts'
+import { HOURS_LOCK, moveTimes } from '../../usage/times/table.ts'
 
 type Row = Record<string, unknown>
 
@@ -59,7 +60,7 @@ export async function copyCatalogRows(
       select to_jsonb(t) as row from ${from(table)} t where database = ${database}
       order by ${from.unsafe(key)}
     `
-    await rows.cursor(ROWS, (some) => copyHistory(to, table, without, some))
+    await forEachBatch(rows, ROWS, (some) => copyHistory(to, table, without, some))
   }
 }
 
@@ -83,9 +84,9 @@ async function copyHistory(
   to: Sql,
   table: string,
   without: string[],
-  some: Iterable<{ row: Row }>,
+  some: { row: Row }[],
 ): Promise<void> {
-  const rows = [...some].map(({ row }) => {
+  const rows = some.map(({ row }) => {
     const copied = { ...row }
     for (const column of without) delete copied[column]
     if (table === '_db_gateway_call_minutes') copied.gateway = NOBODY
@@ -122,9 +123,13 @@ const NUMBERED: { [table: string]: string[] } = {
 /** Gateway of minutes that were moved: a gateway numbers its own, and knows which it has written. */
 const NOBODY = '00000000-0000-0000-0000-000000000000'
 
-/** The rows that come get the numbers after those that are there. */
+/**
+ * The rows that come get the numbers after those that are there. Until the transaction ends, nobody else
+ * numbers such rows: neither another move nor a gateway that sums up hours.
+ */
 async function insertNumbered(to: Sql, table: string, key: string[], rows: Row[]): Promise<void> {
   if (rows.length === 0) return
+  await to`select pg_advisory_xact_lock(${to.unsafe(HOURS_LOCK)})`
   const columns = Object.keys(rows[0]!).map(quoteIdentifier).join(', ')
   const isSame = key.map((column) => `t.${column} = r.${column}`).join(' and ')
   await to.unsafe(

@@ -2,7 +2,7 @@ import type { Sql } from '../../postgres/pools/connection.ts'
 import { inTransaction } from '../../postgres/transaction.ts'
 import { byCalls, foldFunctions, type Keyed, MAX_ROWS } from './fold.ts'
 import { eachRow, type StepRow } from './rows.ts'
-import { STEP_MS, writeHour } from './table.ts'
+import { HOURS_LOCK, STEP_MS, writeHour } from './table.ts'
 import { keyOf, Tally } from './tally.ts'
 
 /** An hour is summed up when it ended so long ago, by when all gateways have written it. */
@@ -16,7 +16,7 @@ const AFTER = '5 minutes'
 export async function rollUp(sql: Sql): Promise<number> {
   return inTransaction(sql, async () => {
     const [lock] = await sql`
-      select pg_try_advisory_xact_lock(hashtext('_db_gateway_call_hours')) as is_mine
+      select pg_try_advisory_xact_lock(${sql.unsafe(HOURS_LOCK)}) as is_mine
     `
     if (!lock!.is_mine) return 0
     const hours = await sql<{ at: number }[]>`

@@ -17,6 +17,9 @@ export type Step = (typeof STEPS)[number]
 
 export const TABLES = { minute: '_db_gateway_call_minutes', hour: '_db_gateway_call_hours' }
 
+/** Key of the advisory lock of who numbers rows of hours: one transaction at a time. */
+export const HOURS_LOCK = "hashtext('_db_gateway_call_hours')"
+
 export const STEP_MS = { minute: 60_000, hour: 3_600_000 }
 
 const ROWS_AT_ONCE = 5000
