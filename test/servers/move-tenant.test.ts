@@ -119,6 +119,10 @@ describe.runIf(hasTools)('a tenant that is moved to another server', () => {
     await gateway.post('/call', body, key)
     await gateway.post('/admin/label-tenant', { ...tenant, labels: { plan: 'pro' } })
     await gateway.post('/admin/tenants', { ...tenant, limits: { calls_per_second: 900 } })
+    await gateway.query(
+      name,
+      `comment on database ${name} is 'it''s'; alter database ${name} connection limit 90`,
+    )
     // Calls that run end before, and those that come meanwhile wait.
     const slow = other.call(platform, 'slow', [], 'north')
     const moving = move('eu1')
@@ -132,6 +136,11 @@ describe.runIf(hasTools)('a tenant that is moved to another server', () => {
     expect(await total()).toBe(6)
     expect(await total(other)).toBe(6)
     expect(await eu1.databases()).toContain(name)
+    const [own] = await eu1.query(
+      `select datconnlimit as most, shobj_description(oid, 'pg_database') as comment
+       from pg_database where datname = '${name}'`,
+    )
+    expect(own).toEqual({ most: 90, comment: "it's" })
     const { catalog } = gateway.gateway.servers.named('eu1')
     const rows = await catalog.use(
       (sql) => sql`select labels, limits from _db_gateway_databases where database = ${name}`,
@@ -156,6 +165,11 @@ describe.runIf(hasTools)('a tenant that is moved to another server', () => {
     expect((await gateway.post('/admin/drop-tenant', drop)).body.status).toBe('dropped')
     expect(await databasesOfMain()).not.toContain(kept)
     expect(await total()).toBe(7)
+    await eu1.query('revoke execute on function pg_sleep(float8) from public', name)
+    const taken = await move('main')
+    expect(taken).toMatchObject({ status: 409, body: { error: 'move_refused' } })
+    expect(taken.body.message).toContain('(function pg_sleep(double precision))')
+    await eu1.query('grant execute on function pg_sleep(float8) to public', name)
   })
 
   test('stays where it is if the other server does not take it', async () => {
@@ -164,6 +178,12 @@ describe.runIf(hasTools)('a tenant that is moved to another server', () => {
     const refused = await move('eu1', { platform, tenant_id: 'west' })
     expect(refused).toMatchObject({ status: 409, body: { error: 'move_refused' } })
     expect(refused.body.message).toContain('publications')
+    await gateway.query(`${platform}_west`, 'create table _db_gateway_own ()')
+    const named = await move('eu1', { platform, tenant_id: 'west' })
+    expect(named.body.message).toContain(
+      'names that the gateway keeps for its own (public._db_gateway_own)',
+    )
+    await gateway.query(`${platform}_west`, 'drop table _db_gateway_own')
     expect((await gateway.call(platform, 'bump', ['a'], 'west')).status).toBe(200)
   })
 

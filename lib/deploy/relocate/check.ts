@@ -1,4 +1,5 @@
 import { GatewayError } from '../../errors.ts'
+import { FIRST_NORMAL_OID } from '../../postgres/oids.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteLiteral } from '../../postgres/quote.ts'
 import type { Owner } from '../../tenancy/names.ts'
@@ -23,6 +24,38 @@ export interface Objects {
   sql: string
 }
 
+/**
+ * Catalogs with privileges, and their columns for them and for the owner; and the kind of object for
+ * `acldefault`.
+ */
+const PRIVILEGES = [
+  ['pg_proc', 'proacl', 'proowner', 'f'],
+  ['pg_class', 'relacl', 'relowner', 'r'],
+  ['pg_language', 'lanacl', 'lanowner', 'l'],
+  ['pg_type', 'typacl', 'typowner', 'T'],
+] as const
+
+/** Its views are granted after PostgreSQL has noted what privileges it comes with. */
+const INFORMATION_SCHEMA = `
+  select oid from pg_class where relnamespace = 'information_schema'::regnamespace`
+
+/** Objects that come with PostgreSQL or an extension, and whose privileges are not those of then. */
+const OTHER_PRIVILEGES = PRIVILEGES.map(
+  ([catalog, acl, owner, kind]) => `
+    select pg_describe_object('${catalog}'::regclass, o.oid, 0) as name
+    from ${catalog} o left join pg_init_privs i
+      on i.classoid = '${catalog}'::regclass and i.objoid = o.oid and i.objsubid = 0
+    where coalesce(o.${acl}, acldefault('${kind}', o.${owner}))
+        <> coalesce(i.initprivs, acldefault('${kind}', o.${owner}))
+      and (
+        o.oid < ${FIRST_NORMAL_OID} and o.oid not in (${INFORMATION_SCHEMA})
+        or exists (
+          select from pg_depend e
+          where e.classid = '${catalog}'::regclass and e.objid = o.oid and e.deptype = 'e'
+        )
+      )`,
+).join(' union all ')
+
 /** Kinds of objects that pg_dump leaves out, or that the platform's role cannot make anew. */
 const OBSTACLES: Objects[] = [
   {
@@ -43,6 +76,19 @@ const OBSTACLES: Objects[] = [
     sql: `select distinct r.rolname::text as name
       from pg_database d cross join aclexplode(d.datacl) a join pg_roles r on r.oid = a.grantee
       where d.datname = current_database() and r.oid not in (d.datdba, current_user::regrole)`,
+  },
+  {
+    what: 'other privileges on what is of PostgreSQL or of extensions than they come with',
+    hint: 'Grant or revoke them as they were, and again on the other server',
+    // That EXECUTE was taken from PUBLIC must not be forgotten there.
+    sql: OTHER_PRIVILEGES,
+  },
+  {
+    what: 'tables and views with names that the gateway keeps for its own',
+    hint: 'Rename them',
+    sql: `select c.oid::regclass::text as name from pg_class c
+      where c.relkind in ('r', 'p', 'v', 'm', 'f') and c.relname like '\\_db\\_gateway\\_%'
+        and c.relnamespace = 'public'::regnamespace and c.relowner <> current_user::regrole`,
   },
   {
     what: 'publications',

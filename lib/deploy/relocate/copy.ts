@@ -8,12 +8,12 @@ import { databaseName, type Owner } from '../../tenancy/names.ts'
 import { sequencesOf } from '../database/copied-sequences.ts'
 import { asGateway, handOver } from '../database/handover.ts'
 import { dumpSource } from '../drop/dumps.ts'
-import { settingSql } from '../templates/copy.ts'
 import { entriesToRestore } from '../transfer/contents.ts'
 import { fill, firstError } from '../transfer/fill.ts'
 import { copyAnswers } from './answers.ts'
 import { moveRefused } from './check.ts'
 import type { MoveServers } from './servers.ts'
+import { type DatabaseSettings, writeSettings } from './settings.ts'
 
 /** The programs of PostgreSQL that copy a database; both of the target's version or later. */
 export interface CopyTools {
@@ -37,17 +37,11 @@ export interface CopyRequest {
   isSchema?: boolean
 }
 
-/** A setting of ALTER DATABASE … SET, or of ALTER ROLE … IN DATABASE … SET for the platform's role. */
-interface Setting {
-  is_of_role: boolean
-  setting: string
-}
-
 /**
  * Fills the owner's new database on the target with what pg_dump reads of the source, and hands it
  * over. Nobody else works in the new one.
  * @param admin session in the target's administrative database, which holds the lock of the name
- * @param settings `readSettings` of the source
+ * @param settings `readSettings` of the source; undefined: they are written later
  * @throws {GatewayError} move_refused with the first error of pg_dump or pg_restore; pool_exhausted;
  *   the signal's reason
  */
@@ -55,7 +49,7 @@ export async function copyContents(
   { source, target }: MoveServers,
   admin: Sql,
   { owner, kept, role, tools, signal, isSchema = false }: CopyRequest,
-  settings: Setting[],
+  settings?: DatabaseSettings,
 ): Promise<void> {
   const database = databaseName(owner)
   const release = await source.pools.reserve(kept, async (sql) => {
@@ -90,41 +84,13 @@ export async function copyContents(
     await logSequences?.(to)
     if (!isSchema) await asGateway(source, kept, (from) => copyAnswers(from, to))
   })
-  await writeSettings(admin, database, role, settings)
+  if (settings) await writeSettings(admin, database, role, settings)
 }
 
 /** Privileges on what is the gateway's own are given by the handover. */
 function isToRestore(line: string, role: string): boolean {
   const [, rest = ''] = /^\d+; \d+ \d+ (?:DEFAULT )?ACL (.*)$/.exec(line) ?? []
   return rest === '' || (rest.endsWith(` ${role}`) && !/ _db_gateway_|^- SCHEMA public /.test(rest))
-}
-
-/** Reads the settings of a database that concern calls. */
-export async function readSettings(admin: Sql, database: string, role: string): Promise<Setting[]> {
-  return admin<Setting[]>`
-    select s.setrole <> 0 as is_of_role, unnest(s.setconfig) as setting
-    from pg_db_role_setting s
-    join pg_database d on d.oid = s.setdatabase
-    left join pg_roles r on r.oid = s.setrole
-    where d.datname = ${database} and (s.setrole = 0 or r.rolname = ${role})
-  `
-}
-
-/** Gives a database the settings of `readSettings`. */
-export async function writeSettings(
-  admin: Sql,
-  name: string,
-  role: string,
-  settings: Setting[],
-): Promise<void> {
-  const database = quoteIdentifier(name)
-  const statements = settings.map(({ is_of_role, setting }) => {
-    const what = is_of_role
-      ? `role ${quoteIdentifier(role)} in database ${database}`
-      : `database ${database}`
-    return `alter ${what} set ${settingSql(setting)}`
-  })
-  if (statements.length > 0) await admin.unsafe(statements.join(';'))
 }
 
 function told(error: unknown, owner: Owner): unknown {

@@ -1,6 +1,6 @@
 import { GatewayError } from '../../errors.ts'
 
-/** Maximum number of exports and imports at once, whatever the number of connections. */
+/** Maximum number of exports, imports and moves at once, whatever the number of connections. */
 const MOST = 4
 
 /** Connections of a transfer: of pg_dump or pg_restore, and of the lock of an import. */
@@ -38,7 +38,10 @@ export class Transfers {
   ): Promise<T> {
     const most = this.#most
     if (this.#running.size >= most) {
-      throw new GatewayError('pool_exhausted', `${most} exports and imports run at once at most`)
+      throw new GatewayError(
+        'pool_exhausted',
+        `This process runs ${most} exports, imports and moves at once at most`,
+      )
     }
     const abort = new AbortController()
     const onLimit = () => abort.abort(tooLong(limitMs))

@@ -1,3 +1,4 @@
+import { isRefusal } from '../../../postgres/errors.ts'
 import type { Sql } from '../../../postgres/pools/connection.ts'
 import { quoteLiteral } from '../../../postgres/quote.ts'
 import type { Owner } from '../../../tenancy/names.ts'
@@ -73,8 +74,16 @@ export async function copySequences(from: Sql, to: Sql, owner: Owner): Promise<v
   }
 }
 
-/** Fills the materialized views that the source has filled; a view that another one reads comes first. */
-export async function refreshViews(source: DeployParts, kept: string, there: Sql): Promise<void> {
+/**
+ * Fills the materialized views that the source has filled; a view that another one reads comes first.
+ * @throws {GatewayError} move_refused with the view whose query fails
+ */
+export async function refreshViews(
+  source: DeployParts,
+  owner: Owner,
+  kept: string,
+  there: Sql,
+): Promise<void> {
   const filled = await asGateway(
     source,
     kept,
@@ -93,5 +102,11 @@ export async function refreshViews(source: DeployParts, kept: string, there: Sql
     where c.relkind = 'm' and format('%I.%I', n.nspname, c.relname) in ${there(names)}
     order by c.oid
   `
-  for (const { name } of inOrder) await there.unsafe(`refresh materialized view ${name}`)
+  for (const { name } of inOrder) {
+    await there.unsafe(`refresh materialized view ${name}`).catch((error) => {
+      if (!isRefusal(error)) throw error
+      const why = `the materialized view ${name} cannot be filled on the other server: ${error.message}`
+      throw moveRefused(owner, why, 'Mend its query, or drop it')
+    })
+  }
 }

@@ -6,9 +6,10 @@ import { untilNobody } from '../../move/sessions.ts'
 import { copyAnswers } from '../answers.ts'
 import type { Fitting } from '../begin.ts'
 import { checkMovable } from '../check.ts'
-import { copyContents, readSettings, writeSettings } from '../copy.ts'
+import { copyContents } from '../copy.ts'
 import type { Begun, MoveRequest, Sessions } from '../request.ts'
 import type { MoveServers } from '../servers.ts'
+import { readSettings, writeSettings } from '../settings.ts'
 import { checkCode } from './code.ts'
 import { checkDefinitions } from './definitions.ts'
 import { copySequences, endStream, goOn, refreshViews } from './finish.ts'
@@ -62,7 +63,7 @@ export async function whileFollowed(
       onStep('waiting', { transactions }),
     )
     const schema = { owner, kept: database, role, tools, signal, isSchema: true }
-    await copyContents(servers, there, schema, [])
+    await copyContents(servers, there, schema)
     await asGateway(target, database, async (copy) => {
       await withoutTimeouts(copy)
       await checkCode(copy, owner)
@@ -139,7 +140,7 @@ export async function finishCopy(
     await copySequences(from, copy, owner)
     await copyAnswers(from, copy)
   })
-  await refreshViews(source, kept, copy)
+  await refreshViews(source, owner, kept, copy)
   await writeSettings(there, database, role, await readSettings(admin, kept, role))
   await unlinkTarget(target, there, database, id)
   await unlinkSource(source, admin, [kept], id)
