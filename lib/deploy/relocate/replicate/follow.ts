@@ -4,6 +4,7 @@ import type { Owner } from '../../../tenancy/names.ts'
 import { InUse } from '../../move/sessions.ts'
 import { countRounds, replicationFailed, slotLost } from './errors.ts'
 import { linkName } from './link.ts'
+import { stalledError, watchWorkers } from './stalled.ts'
 
 /** How far the copy of a replicated database is. */
 export interface Followed {
@@ -44,7 +45,8 @@ interface Replication {
 /**
  * Returns a function that resolves when all tables are copied and the copy is hardly behind. It remembers
  * the errors that PostgreSQL has met when it is called again.
- * @throws {GatewayError} move_refused if replication ends again and again; the signal's reason
+ * @throws {GatewayError} move_refused if replication ends again and again, or does not begin; the signal's
+ *   reason
  */
 export function follow(replication: Replication): () => Promise<void> {
   const { admin, there, id, owner, signal, onProgress, findCause } = replication
@@ -52,15 +54,19 @@ export function follow(replication: Replication): () => Promise<void> {
   return async () => {
     // What the source had then: an error that lasts keeps the copy from confirming it.
     let least: number | undefined
+    const isStalled = watchWorkers()
     for (let look = 0; ; look++) {
       signal.throwIfAborted()
-      const { isEnabled, applyErrors, copyErrors, ...copy } = await readCopy(there, id)
+      const { isEnabled, applyErrors, copyErrors, isCopying, tables_left, ...copy } =
+        await readCopy(there, id)
       const slot = await readSlot(admin, id)
       if (!slot || slot.isLost) throw slotLost(owner)
       if (!isEnabled || isGivenUp({ applyErrors, copyErrors, ...copy, ...slot })) {
         await findCause()
         throw await replicationFailed(there, id, owner)
       }
+      const stalled = isStalled({ isCopying, tables_left, ...copy, ...slot })
+      if (stalled) throw stalledError(owner, stalled)
       if (copy.tables_copied === copy.tables) least ??= slot.position
       const { position, confirmed } = slot
       const lag = confirmed === null ? null : position - confirmed
@@ -95,40 +101,50 @@ function watchErrors() {
   }
 }
 
-async function readCopy(sql: Sql, id: string) {
-  const [row] = await sql<
-    {
-      isEnabled: boolean
-      applyErrors: number
-      copyErrors: number
-      tables: number
-      tables_copied: number
-      copied_bytes: number
-    }[]
-  >`
+interface Copy extends Omit<Followed, 'lag_bytes'> {
+  isEnabled: boolean
+  applyErrors: number
+  copyErrors: number
+  /** See `Workers`. */
+  isCopying: boolean
+  tables_left: number
+}
+
+async function readCopy(sql: Sql, id: string): Promise<Copy> {
+  const [row] = await sql<Copy[]>`
     select s.subenabled as "isEnabled",
       coalesce(max(e.apply_error_count), 0)::float8 as "applyErrors",
       coalesce(max(e.sync_error_count), 0)::float8 as "copyErrors",
       count(r.srrelid)::integer as tables,
       (count(*) filter (where r.srsubstate = 'r'))::integer as tables_copied,
+      (count(*) filter (where r.srsubstate not in ('s', 'r')))::integer as tables_left,
+      exists (
+        select from pg_stat_subscription w
+        where w.subid = s.oid and w.relid is not null and w.pid is not null
+      ) as "isCopying",
       pg_database_size(current_database())::float8 as copied_bytes
     from pg_subscription s left join pg_subscription_rel r on r.srsubid = s.oid
       left join pg_stat_subscription_stats e on e.subid = s.oid
     where s.subname = ${linkName(id)} group by s.oid, s.subenabled
   `
-  const none = { tables: 0, tables_copied: 0, copied_bytes: 0 }
-  return row ?? { isEnabled: false, applyErrors: 0, copyErrors: 0, ...none }
+  const none = { tables: 0, tables_copied: 0, tables_left: 0, copied_bytes: 0 }
+  return row ?? { isEnabled: false, isCopying: false, applyErrors: 0, copyErrors: 0, ...none }
 }
 
 /** The slot, with the ends of the source's log and of what the copy has confirmed as numbers of bytes. */
-async function readSlot(
-  sql: Sql,
-  id: string,
-): Promise<{ position: number; confirmed: number | null; isLost: boolean } | undefined> {
-  const [row] = await sql<{ position: number; confirmed: number | null; isLost: boolean }[]>`
+interface Slot {
+  position: number
+  confirmed: number | null
+  isLost: boolean
+  /** See `Workers`. */
+  isApplying: boolean
+}
+
+async function readSlot(sql: Sql, id: string): Promise<Slot | undefined> {
+  const [row] = await sql<Slot[]>`
     select pg_wal_lsn_diff(pg_current_wal_flush_lsn(), '0/0')::float8 as position,
       pg_wal_lsn_diff(confirmed_flush_lsn, '0/0')::float8 as confirmed,
-      wal_status is not distinct from 'lost' as "isLost"
+      wal_status is not distinct from 'lost' as "isLost", active_pid is not null as "isApplying"
     from pg_replication_slots where slot_name = ${linkName(id)}
   `
   return row
