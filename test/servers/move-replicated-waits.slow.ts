@@ -62,6 +62,27 @@ describe.runIf(hasTools)('a move by logical replication', () => {
     expect(await isThere()).toBe(false)
   }, 60_000)
 
+  test('leaves nothing that makes its slot later, where its session on the server ends', async () => {
+    const { main } = world
+    const sql = await beginElsewhere()
+    let endedAt = 0
+    const lines = await moveInSteps(world.gateway.url, world, 'eu1', async (line) => {
+      if (line.step !== 'waiting' || endedAt !== 0) return
+      endedAt = performance.now()
+      await main.query(`select pg_terminate_backend(pid) from pg_stat_activity
+        where query ~ 'from pg_prepared_xacts' and pid <> pg_backend_pid()`)
+    })
+    expect(lines.at(-1).status).not.toBe('moved')
+    expect(performance.now() - endedAt).toBeLessThan(4000)
+    const making = await main.query(
+      `select from pg_stat_activity where query ~ 'create_logical_rep' and pid <> pg_backend_pid()`,
+    )
+    expect(making).toEqual([])
+    await sql.end()
+    expect(await tracesOf(world)).toEqual([])
+    expect(await isThere()).toBe(false)
+  }, 60_000)
+
   test.each([
     ['one that is open', beginElsewhere],
     [

@@ -18,6 +18,9 @@ const TELL_EVERY_MS = 1000
 
 const LOOK_EVERY_MS = 100
 
+/** Milliseconds that a session gets to end. */
+const TERMINATE_LIMIT_MS = 5000
+
 /** A transaction that PostgreSQL waits for: of a session, or a prepared one. */
 export interface Waited {
   pid: number | null
@@ -56,13 +59,19 @@ export async function makeSlot(
         })
       making.catch(() => {})
       let toldAt = performance.now()
-      while (!isMade) {
-        await Promise.race([making, sleep(LOOK_EVERY_MS)])
-        if (isMade) break
-        if (signal.aborted) await admin`select pg_cancel_backend(${session!.pid})`
-        if (performance.now() - toldAt < TELL_EVERY_MS) continue
-        toldAt = performance.now()
-        onWait(await readTransactions(admin))
+      try {
+        while (!isMade) {
+          await Promise.race([making, sleep(LOOK_EVERY_MS)])
+          if (isMade) break
+          if (signal.aborted) await admin`select pg_cancel_backend(${session!.pid})`
+          if (performance.now() - toldAt < TELL_EVERY_MS) continue
+          toldAt = performance.now()
+          onWait(await readTransactions(admin))
+        }
+      } catch (error) {
+        // Without `admin` nobody would end the wait. A slot that comes after the move was undone would stay.
+        await terminate(source, session!.pid)
+        throw error
       }
       await making
     })
@@ -71,6 +80,13 @@ export async function makeSlot(
     throw await slotError(admin, owner, error)
   }
   signal.throwIfAborted()
+}
+
+/** Ends a session of the source by another one, and waits for its end. */
+async function terminate({ catalog }: DeployParts, pid: number): Promise<void> {
+  await catalog
+    .use((sql) => sql`select pg_terminate_backend(${pid}, ${TERMINATE_LIMIT_MS})`)
+    .catch(() => {})
 }
 
 /** The transactions that have written something, or are prepared to; the first one comes first. */
