@@ -9,15 +9,9 @@ import { describeOwner, isSameOwner } from '../../tenancy/owner-identity.ts'
 import { isLeft, nameConflict } from '../database/database.ts'
 import { asGateway } from '../database/handover.ts'
 import { untilNoDeploy } from '../move/sessions.ts'
-import {
-  checkExtensions,
-  checkLocale,
-  checkMovable,
-  checkRoles,
-  moveRefused,
-  readLocale,
-} from './check.ts'
+import { checkExtensions, checkMovable, checkRoles, moveRefused } from './check.ts'
 import type { CopyTools } from './copy.ts'
+import { checkLocale, readLocale } from './locale.ts'
 import type { MoveServers } from './servers.ts'
 
 /** Milliseconds that a running deploy to the tenant gets to end. */

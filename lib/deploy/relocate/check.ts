@@ -153,39 +153,6 @@ export async function checkMovable(sql: Sql, owner: Owner, role: string): Promis
   if (found.length > 0) throw refused(owner, found)
 }
 
-/** The properties of a database that must be the same on the other server. */
-export interface Locale {
-  encoding: string
-  collate: string
-  ctype: string
-  provider: string
-}
-
-/** Reads them from a database, by its name. */
-export async function readLocale(admin: Sql, database: string): Promise<Locale> {
-  const [row] = await admin<[Locale]>`
-    select pg_encoding_to_char(encoding) as encoding, datcollate as collate, datctype as ctype,
-      datlocprovider::text as provider
-    from pg_database where datname = ${database}
-  `
-  return row
-}
-
-/**
- * Checks that text sorts and is stored alike on both servers.
- * @throws {GatewayError} move_refused
- */
-export function checkLocale(owner: Owner, from: Locale, to: Locale): void {
-  const differing = (Object.keys(from) as (keyof Locale)[]).filter((key) => from[key] !== to[key])
-  if (differing.length === 0) return
-  const told = differing.map((key) => `${key} ${from[key]}, there ${to[key]}`).join('; ')
-  throw moveRefused(
-    owner,
-    `the other server makes databases with another encoding or collation (${told})`,
-    'Set BASE_TEMPLATE to a database with that of the source, on the other server',
-  )
-}
-
 /**
  * Checks that the other server has the extensions of the database.
  * @param sql session in the database
