@@ -1,3 +1,4 @@
+import { readFile, writeFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
 import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
 import { findTools } from '../helpers/dumps.ts'
@@ -64,6 +65,42 @@ describe.runIf(hasTools)('a move by logical replication', () => {
     await eu1.query('select pg_reload_conf()')
     await moveBack()
   }, 120_000)
+
+  test('is refused where the publication that stays cannot be made', async () => {
+    const { main } = world
+    await main.query('drop publication if exists _db_gateway_reach')
+    await main.query(`alter role gateway nosuperuser replication;
+      alter database gateway owner to postgres; revoke create on database gateway from gateway`)
+    const { body } = await replicate(world, 'eu1')
+    await main.query(`alter role gateway superuser noreplication;
+      alter database gateway owner to gateway`)
+    expect(body.error).toBe('move_refused')
+    expect(body.message).toContain(
+      'cannot make the publication _db_gateway_reach in the database gateway (permission denied',
+    )
+    expect(body.hint).toBe('"grant create on database gateway to gateway" on main')
+    expect(await main.query('select from pg_publication')).toEqual([])
+  })
+
+  test('says that the former server has to ask for a password', async () => {
+    const { main, eu1 } = world
+    const [{ major }] = (await eu1.query(
+      `select current_setting('server_version_num')::integer / 10000 as major`,
+    )) as [{ major: number }]
+    // Before, only superusers make subscriptions.
+    if (major < 16) return
+    const [{ hba_file: file }] = (await main.query('show hba_file')) as [{ hba_file: string }]
+    const before = await readFile(file, 'utf8')
+    await writeFile(file, `local all gateway trust\n${before}`)
+    await main.query('select pg_reload_conf()')
+    await eu1.query('alter role gateway nosuperuser; grant pg_create_subscription to gateway')
+    const { body } = await replicate(world, 'eu1')
+    await eu1.query('alter role gateway superuser')
+    await writeFile(file, before)
+    await main.query('select pg_reload_conf()')
+    expect(body.message).toContain('the server eu1 does not reach main')
+    expect(body.hint).toContain('pg_hba.conf of main ask gateway for a password (scram-sha-256)')
+  })
 
   test('is not broken by settings of servers, databases and roles', async () => {
     const { main, eu1, name, role } = world

@@ -86,7 +86,7 @@ export async function subscribe(
     if (failure === undefined) return
     throw moveRefused(
       owner,
-      `the other server does not subscribe: ${failure}`,
+      `the other server does not subscribe: ${failure.message}`,
       'Mend that, or move it with "how": "dump"',
     )
   })

@@ -1,4 +1,5 @@
 import type { GatewayError } from '../../../errors.ts'
+import type { Server } from '../../../postgres/hosts/server.ts'
 import type { Sql } from '../../../postgres/pools/connection.ts'
 import { readMajor } from '../../../postgres/server-tools.ts'
 import { databaseName, type Owner } from '../../../tenancy/names.ts'
@@ -186,7 +187,8 @@ const REACH = '_db_gateway_reach'
 /** Tries whether the target reaches the source by the gateway's own URI. */
 async function reach({ source, target, from, to }: MoveServers): Promise<Obstacle[]> {
   const { server } = source
-  await source.catalog.use(providePublication)
+  const missing = await source.catalog.use((sql) => providePublication(sql, from, server))
+  if (missing) return [missing]
   const connection = connectionTo(server, server.database, REACH)
   const options = 'connect = true, enabled = false, create_slot = false, slot_name = none'
   const failure = await asGateway(target, target.server.database, async (sql) => {
@@ -198,19 +200,38 @@ async function reach({ source, target, from, to }: MoveServers): Promise<Obstacl
     }
   })
   if (failure === undefined) return []
+  const { message, lacksPassword } = failure
   return [
     {
-      why: `the server ${to} does not reach ${from} at the gateway's address for it (${failure})`,
-      hint: `Give ${from} an address that is right on the machine of ${to} too, neither a socket nor localhost, and have its pg_hba.conf admit ${server.user}`,
+      why: `the server ${to} does not reach ${from} at the gateway's address for it (${message})`,
+      hint: lacksPassword
+        ? `Have pg_hba.conf of ${from} ask ${server.user} for a password (scram-sha-256), which the URI of ${from} has to have: without one, as with trust, superusers alone may subscribe`
+        : `Give ${from} an address that is right on the machine of ${to} too, neither a socket nor localhost, and have its pg_hba.conf admit ${server.user}`,
     },
   ]
 }
 
 /**
  * Makes an empty publication in the gateway's own database of the source, which stays: PostgreSQL warns of
- * one that is missing, and the log has the connection string with the warning.
+ * one that is missing, and the log of the target has the connection string with the warning.
+ * @returns why nothing may be tried, if it cannot be made
  */
-async function providePublication(sql: Sql): Promise<void> {
-  const [has] = await sql`select from pg_publication where pubname = ${REACH}`
-  if (!has) await sql.unsafe(`create publication ${REACH}`).catch(() => {})
+async function providePublication(
+  sql: Sql,
+  from: string,
+  { user, database }: Server,
+): Promise<Obstacle | undefined> {
+  const has = () => sql`select from pg_publication where pubname = ${REACH}`
+  if ((await has()).length > 0) return undefined
+  try {
+    await sql.unsafe(`create publication ${REACH}`)
+    return undefined
+  } catch (error) {
+    // Another gateway may have made it.
+    if ((await has()).length > 0) return undefined
+    return {
+      why: `the role of the gateway on the server ${from} cannot make the publication ${REACH} in the database ${database} (${(error as Error).message})`,
+      hint: `"grant create on database ${database} to ${user}" on ${from}`,
+    }
+  }
 }

@@ -11,6 +11,19 @@ export interface NewSubscription {
   options: string
 }
 
+/** Why a subscription is not made. */
+export interface SubscriptionFailure {
+  /** PostgreSQL's words. */
+  message: string
+  /** Whether the source does not ask the gateway's role for a password, or the URI has none. */
+  lacksPassword: boolean
+}
+
+const SQLSTATE_LENGTH = 5
+
+/** SQLSTATE of a subscription of a role that is no superuser, without a password (libpqwalreceiver.c). */
+const PROHIBITED = '2F003'
+
 /** Settings with which a server does not log statements, where the gateway's role may set them. */
 const QUIET = {
   log_statement: 'none',
@@ -29,12 +42,12 @@ const QUIET = {
  * logs the block alone. A warning has the statement as its context, so that the publication has to exist.
  * Where log_statement is `all`, or the duration of statements is logged, the gateway's role has to be a
  * superuser, or needs the privilege to set QUIET.
- * @returns why PostgreSQL does not make it, in its words; undefined if it does
+ * @returns why PostgreSQL does not make it; undefined if it does
  */
 export async function createSubscription(
   sql: Sql,
   { name, connection, publication, options }: NewSubscription,
-): Promise<string | undefined> {
+): Promise<SubscriptionFailure | undefined> {
   await sql`
     select set_config(p.name, q.value, true)
     from json_each_text(${JSON.stringify(QUIET)}::text::json) q join pg_settings p on p.name = q.key
@@ -52,12 +65,15 @@ export async function createSubscription(
       perform set_config('_db_gateway.failure', '', true);
     -- OTHERS does not have the end of statement_timeout.
     exception when query_canceled or others then
-      perform set_config('_db_gateway.failure', sqlerrm, true);
+      perform set_config('_db_gateway.failure', sqlstate || sqlerrm, true);
     end $do$
   `)
   const [row] = await sql<{ failure: string }[]>`
     select current_setting('_db_gateway.failure') as failure,
       set_config('_db_gateway.connection', '', true)
   `
-  return row!.failure || undefined
+  const { failure } = row!
+  if (failure === '') return undefined
+  const code = failure.slice(0, SQLSTATE_LENGTH)
+  return { message: failure.slice(SQLSTATE_LENGTH), lacksPassword: code === PROHIBITED }
 }
