@@ -264,4 +264,31 @@ describe.runIf(hasTools)('a tenant that is moved to another server', () => {
     const drop = { platform, confirm: `${platform}_main`, server: 'main' }
     expect((await gateway.post('/admin/drop-tenant', drop)).status).toBe(200)
   })
+
+  test('is deployed to where it lands, if a deploy to all finds it being moved', async () => {
+    const south = { platform, tenant_id: 'south' }
+    await gateway.register(platform, await pack(FILES), 'south', { server: 'main' })
+    const session = connectTo(`${platform}_south`)
+    await session`select`
+    const more = { ...south, to: 'eu1', how: 'dump', hold: true }
+    const moving = gateway.post('/admin/move-tenant', more)
+    const error = async () => (await other.call(platform, 'total', [], 'south')).body.error
+    await expect.poll(error, { timeout: 20_000 }).toBe('tenant_suspended')
+    const files = {
+      ...FILES,
+      'functions/total.pssql': `create or replace function total() returns integer language sql stable
+        as $$ select -1 $$`,
+    }
+    const migrated = other.migrate(platform, await pack(files))
+    await expect.poll(() => total(other), { timeout: 20_000 }).toBe(-1)
+    await session.end()
+    expect((await moving).body.status).toBe('moved')
+    const { status, body } = await migrated
+    expect(status).toBe(200)
+    expect(body.databases_updated).toContain(`${platform}_south`)
+    expect(other.logged.some(({ message }) => `${message}`.startsWith('A deploy waits'))).toBe(true)
+    const { body: called } = await gateway.call(platform, 'total', [], 'south')
+    expect(called.rows).toEqual([{ total: -1 }])
+    expect(await eu1.databases()).toContain(`${platform}_south`)
+  })
 })

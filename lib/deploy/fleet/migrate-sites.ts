@@ -132,6 +132,7 @@ async function migrateSite(
     const target = targets.find(({ database }) => database === result.database)
     if (target && isMoving(error)) {
       fleet.moving.push({ target, error })
+      request.onPutOff?.(target.database)
       return { ...result, isReached: false }
     }
     if (result.status === 'failed' && result.isReached) {
@@ -204,7 +205,10 @@ async function migrateMoved(
     if (!result) return undefined
     const { error, isReached } = result
     const why = error && !isReached ? await whyUnreached(there, target.database, error) : { error }
-    if (isMoving(why.error)) return why.error
+    if (isMoving(why.error)) {
+      request.onPutOff?.(target.database)
+      return why.error
+    }
     end({ ...result, error: why.error })
     return undefined
   }

@@ -6,6 +6,8 @@ export interface FleetProgress {
   onBegin?: (databases: string[]) => void
   /** Called when the turn of a database has come. */
   onStart?: (database: string) => void
+  /** Called when a database whose turn had come has to wait for another turn. It may get none. */
+  onPutOff?: (database: string) => void
   /** Called with the result of each database when it ends. */
   onEnd?: (result: DatabaseResult) => void
 }
@@ -29,6 +31,10 @@ export function progressLines(write: (line: object) => void, isAsked: boolean): 
     },
     onStart: (database) => {
       running.add(database)
+      tell()
+    },
+    onPutOff: (database) => {
+      running.delete(database)
       tell()
     },
     onEnd: (result) => {

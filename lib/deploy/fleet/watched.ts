@@ -48,6 +48,11 @@ export async function watched<T>(
         running.add(database)
         told('running')
       },
+      onPutOff: (database) => {
+        progress.onPutOff?.(database)
+        running.delete(database)
+        told('running')
+      },
       onEnd: (result) => {
         progress.onEnd?.(result)
         const { database, error } = result
