@@ -168,7 +168,8 @@ describe.runIf(hasTools)('a move by logical replication', () => {
       'a label of an enum',
       "alter type mood add value 'great';; insert into t (n, mood) values (1, 'great')",
       '',
-      'could not apply a change',
+      // The row comes with the first copy where the machine is busy.
+      'the other server could not ',
     ],
   ])(
     'is undone, and says why: %s',
