@@ -144,7 +144,7 @@ export class OtherServers {
     const gateway = createGateway(config, home, log, catalog, main, name)
     try {
       gateway.writtenBefore.note(await checkNotOlder(useOf(main), useOf(gateway), name))
-      await joinServer(gateway, await prepareParts(gateway))
+      await joinServer(gateway, await prepareParts(gateway, main.catalogId))
       if (this.#signal.aborted) throw new Error('is not opened: the gateway is stopping')
     } catch (error) {
       await close(gateway)

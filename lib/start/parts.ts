@@ -7,6 +7,7 @@ import type { Gateway } from '../gateway-parts.ts'
 import type { Log } from '../log.ts'
 import { probe } from '../postgres/hosts/probe.ts'
 import { readServerCapacity, usableConnections } from '../postgres/pools/capacity.ts'
+import { joinInstallation } from '../tenancy/catalog/main-catalog.ts'
 import { preparePlatforms } from '../tenancy/platforms.ts'
 import { prepareExplain } from '../tenancy/roles/explain-calls.ts'
 import { checkLogIn, prepareIsolation } from '../tenancy/roles/prepare-isolation.ts'
@@ -20,10 +21,16 @@ export const LEAVE_LIMIT_MS = 2000
 
 /**
  * Prepares the catalog of a server, with one connection.
+ * @param mainId id of the catalog of `main`
  * @returns the number of connections that the gateway may open there if it is alone
+ * @throws {Error} with a message of one line, such as where the catalog belongs to another installation
  */
-export async function prepareParts(gateway: Gateway): Promise<number> {
+export async function prepareParts(
+  gateway: Gateway,
+  mainId: string = gateway.catalogId,
+): Promise<number> {
   gateway.gateways.begin()
+  await gateway.catalog.use((sql) => joinInstallation(sql, mainId))
   const cap = await fitCapacity(gateway)
   await gateway.catalog.prepare()
   await gateway.catalog.use(prepareStoredSchemas)

@@ -183,13 +183,23 @@ describe.runIf(hasTools)('a tenant that is moved to another server', () => {
     expect(named.body.message).toContain(
       'names that the gateway keeps for its own (public._db_gateway_own)',
     )
-    await gateway.query(`${platform}_west`, 'drop table _db_gateway_own')
+    await gateway.query(`${platform}_west`, 'drop publication p; drop table _db_gateway_own')
+    await gateway.query(
+      `${platform}_west`,
+      `create domain price money; create table priced (of price);
+       alter database ${platform}_west set lc_monetary = 'C.UTF-8'`,
+    )
+    const priced = await move('eu1', { platform, tenant_id: 'west' })
+    expect(priced.body.message).toContain('money (priced.of), and lc_monetary is C.UTF-8, there C')
+    await gateway.query(
+      `${platform}_west`,
+      `alter database ${platform}_west reset lc_monetary; drop table priced`,
+    )
     expect((await gateway.call(platform, 'bump', ['a'], 'west')).status).toBe(200)
   })
 
   test('is where it was if the move is stopped', async () => {
     const west = { platform, tenant_id: 'west' }
-    await gateway.query(`${platform}_west`, 'drop publication p')
     const session = connectTo(`${platform}_west`)
     await session`select`
     const moving = gateway.post('/admin/move-tenant', { ...west, to: 'eu1', hold: true })

@@ -31,6 +31,17 @@ test('a server that is main itself is not opened', async () => {
   expect(body.servers[1].why).toContain('is the server main')
 })
 
+test('a server of another installation is not opened, nor is it a main of its own', async () => {
+  const stranger = await startTestGateway({ SERVERS: `eu2=${eu1.uri}` })
+  const { body } = await stranger.get('/health')
+  expect(body.servers[1]).toMatchObject({ name: 'eu2', connected: false })
+  expect(body.servers[1].why).toContain('belongs to another installation')
+  await stranger.stop()
+  await expect(startTestGateway({ DATABASE_URL: eu1.uri })).rejects.toThrow(
+    'belongs to another installation',
+  )
+})
+
 test('a server that is an older copy of itself is told by what it has written', async () => {
   const { servers } = gateway.gateway
   const [main, there] = ['main', 'eu1'].map((name) => servers.named(name).catalog)

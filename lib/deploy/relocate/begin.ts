@@ -11,7 +11,7 @@ import { asGateway } from '../database/handover.ts'
 import { untilNoDeploy } from '../move/sessions.ts'
 import { checkExtensions, checkMovable, checkRoles, moveRefused } from './check.ts'
 import type { CopyTools } from './copy.ts'
-import { checkLocale, readLocale } from './locale.ts'
+import { checkLocale, checkMoney, readLocale } from './locale.ts'
 import type { MoveServers } from './servers.ts'
 
 /** Milliseconds that a running deploy to the tenant gets to end. */
@@ -100,6 +100,7 @@ export async function checkSource(
     await checkMovable(sql, owner, role)
     await checkExtensions(sql, there, owner)
     await checkRoles(sql, there, owner, role)
+    await checkMoney(sql, there, owner)
   })
   return entry
 }
@@ -123,7 +124,7 @@ export async function checkTarget(
   if (!(await isLeft(target, admin, database))) return
   throw conflict(
     `Database ${database} exists on the server ${to}, whose catalog does not have it`,
-    'Drop or rename it',
+    'See whether it is the same database, by another name of its server; if not, drop or rename it',
   )
 }
 

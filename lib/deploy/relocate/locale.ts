@@ -1,3 +1,4 @@
+import { FIRST_NORMAL_OID } from '../../postgres/oids.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import type { Owner } from '../../tenancy/names.ts'
 import { moveRefused } from './check.ts'
@@ -46,6 +47,39 @@ export function checkLocale(owner: Owner, from: Locale, to: Locale): void {
   throw moveRefused(
     owner,
     `the other server makes databases with another encoding or collation (${told.join('; ')})`,
-    'Set BASE_TEMPLATE to a database with that of the source, on the other server',
+    'BASE_TEMPLATE, which holds for all servers, has to name a database with that of the source there',
+  )
+}
+
+/**
+ * Checks that values of type money mean the same on both servers: as text, which dumps and replication send,
+ * they have the decimals of lc_monetary, and PostgreSQL reads `1,25` as 125 where the comma is no decimal sign
+ * (PostgreSQL manual, "Monetary Types").
+ * @param sql session in the database
+ * @param there session in a database of the other server
+ * @throws {GatewayError} move_refused
+ */
+export async function checkMoney(sql: Sql, there: Sql, owner: Owner): Promise<void> {
+  const readFormat = (of: Sql) =>
+    of<{ format: string }[]>`select current_setting('lc_monetary') as format`
+  const [[from], [to]] = await Promise.all([readFormat(sql), readFormat(there)])
+  if (from!.format === to!.format) return
+  const columns = await sql<{ name: string }[]>`
+    with recursive money (oid) as (
+      select oid from pg_type where oid in ('money'::regtype, 'money[]'::regtype)
+      union
+      select t.oid from money m join pg_type t on m.oid in (t.typbasetype, t.typelem)
+    )
+    select format('%s.%I', attrelid::regclass, attname) as name
+    from pg_attribute
+    where atttypid in (select oid from money) and attrelid >= ${FIRST_NORMAL_OID}::int8::oid
+      and not attisdropped
+    order by 1 limit 5
+  `
+  if (columns.length === 0) return
+  throw moveRefused(
+    owner,
+    `it has values of type money (${columns.map(({ name }) => name).join(', ')}), and lc_monetary is ${from!.format}, there ${to!.format}`,
+    'Set lc_monetary alike on both servers, or change the type to numeric',
   )
 }
