@@ -1,4 +1,5 @@
 import { TOOL } from '../postgres/hosts/server.ts'
+import { LOCK_CLASS, PRESENCE_LOCK } from '../postgres/pools/call-sessions.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
 import { isHeld } from './gateways-table.ts'
 
@@ -15,6 +16,12 @@ const DEAD_AFTER_SECONDS = 20
  * minutes.
  */
 const FORGET_AFTER_SECONDS = 1000
+
+/**
+ * Seconds after the last death in which all sessions of the catalog's databases count. In them PostgreSQL ends the
+ * sessions of a process that was killed.
+ */
+const COUNT_ALL_SECONDS = 3
 
 /** What dead gateways have left. */
 export interface LeftByDead {
@@ -52,75 +59,45 @@ export async function markDead(sql: Sql, self: string, countsLeft: boolean): Pro
   return count
 }
 
-/** Seconds after its death after which the sessions of a gateway are ended by the others. */
-const END_AFTER_SECONDS = 2
-
 /** What is known of the gateways that are dead. */
 interface Dead {
   /** When the last of them died; null: none is dead. */
   died_at: string | null
   /** Connections that they could have open. */
   most: number
-  /** Whether all others have told their sessions since; and since their sessions may be ended. */
+  /** Whether all others have told their sessions since. */
   is_told: boolean
-  is_told_late: boolean
 }
 
 /**
  * Returns how many connections dead gateways may still have: PostgreSQL goes on with a statement whose client
- * has gone. These are the sessions of this catalog's databases that began before the last of them died, and
- * that no gateway alive has told to be its own; but for those of pg_dump and pg_restore, which end with their
- * gateway. Ends them after a while, and forgets the dead when none is left.
+ * has gone. These are the sessions that they had told with their last heartbeat, and those of this catalog's
+ * databases that began since, before the last of them died, and that are a gateway's; none of them one that a
+ * gateway alive has told. Those of pg_dump and pg_restore end with their gateway, and do not count. Ends those that
+ * were told by a gateway whose heartbeat is old, and forgets the dead when no session is left.
  * @param self id of this gateway, which has these sessions
  */
 export async function readLeft(sql: Sql, self: string, own: Iterable<number>): Promise<LeftByDead> {
-  const { died_at: diedAt, most, is_told, is_told_late } = await readDead(sql, self)
+  const { died_at: diedAt, most, is_told } = await readDead(sql, self)
   if (diedAt === null) return { isAny: false, connections: 0 }
   if (!is_told) return { isAny: true, connections: most }
-  const left = await sql<{ pid: number; is_named: boolean }[]>`
-    select a.pid,
-      coalesce(starts_with(a.application_name, current_setting('application_name')), false)
-        and pg_has_role(a.usesysid, 'usage') as is_named
-    from pg_stat_activity a
-    where coalesce(a.backend_type, 'client backend') = 'client backend'
-      and coalesce(a.backend_start < ${diedAt}::text::timestamptz, true)
-      and (
-        a.datname = current_database() and a.usename = current_user
-          and starts_with(a.application_name, current_setting('application_name'))
-        or exists (
-          select from _db_gateway_databases d
-          where a.datname in (d.database, d.hidden_as) and a.usename in (d.owner_role, current_user)
-        )
-      )
-      and a.application_name is distinct from current_setting('application_name') || ${TOOL}
-      and a.pid <> all (${`{${[...own].join(',')}}`}::integer[])
-      and not exists (
-        select from _db_gateway_gateways l
-        where l.died_at is null and l.id <> ${self} and a.pid = any (l.sessions)
-      )
-  `
-  if (left.length > 0) {
-    // Somebody's psql, as the role of a platform, is not ended.
-    const named = is_told_late ? left.filter((one) => one.is_named).map(({ pid }) => pid) : []
-    if (named.length > 0)
-      await sql`select pg_terminate_backend(pid) from unnest(${`{${named.join(',')}}`}::integer[]) pid`
-    return { isAny: true, connections: Math.min(most, left.length) }
+  const left = await readSessions(sql, self, own, diedAt)
+  if (left.length === 0) {
+    await sql`delete from _db_gateway_gateways where died_at is not null`
+    return { isAny: false, connections: 0 }
   }
-  await sql`delete from _db_gateway_gateways where died_at is not null`
-  return { isAny: false, connections: 0 }
+  const over = left.filter((one) => one.may_end).map(({ pid }) => pid)
+  if (over.length > 0)
+    await sql`select pg_terminate_backend(pid) from unnest(${`{${over.join(',')}}`}::integer[]) pid`
+  return { isAny: true, connections: Math.min(most, left.length) }
 }
 
 async function readDead(sql: Sql, self: string): Promise<Dead> {
-  const toldBy = (seconds: number) => sql`not exists (
-    select from _db_gateway_gateways l
-    where l.died_at is null and l.id <> ${self}
-      and (l.sessions_at < d.died_at + make_interval(secs => ${seconds}::float8)) is not false
-  )`
   const [dead] = await sql<Dead[]>`
-    select died_at::text, most, ${toldBy(0)} as is_told,
-      ${toldBy(END_AFTER_SECONDS / 2)}
-        and died_at < clock_timestamp() - make_interval(secs => ${END_AFTER_SECONDS}::float8)
-        as is_told_late
+    select died_at::text, most, not exists (
+        select from _db_gateway_gateways l
+        where l.died_at is null and l.id <> ${self} and (l.sessions_at < d.died_at) is not false
+      ) as is_told
     from (
       select max(died_at) as died_at, coalesce(sum(most), 0)::integer as most
       from (
@@ -131,4 +108,71 @@ async function readDead(sql: Sql, self: string): Promise<Dead> {
     ) as d
   `
   return dead!
+}
+
+/** A session that a dead gateway has left. */
+interface Left {
+  pid: number
+  /** Whether the gateway has said nothing for so long that it has none of its sessions any more. */
+  may_end: boolean
+}
+
+/**
+ * Returns the sessions that dead gateways have left. A function may have given its session another name, but not
+ * taken the presence lock from it. What nobody has told is counted and not ended: it may be of a gateway that starts.
+ */
+function readSessions(
+  sql: Sql,
+  self: string,
+  own: Iterable<number>,
+  diedAt: string,
+): Promise<Left[]> {
+  // The catalog, which may be large, is looked at for those alone that nobody has told; by its index, whose
+  // collation is none of a name.
+  return sql<Left[]>`
+    with untold as materialized (
+      select a.pid, a.datid, a.datname::text collate "default" as datname, a.usename, a.application_name, a.usesysid, (
+          -- The process of an earlier session may be another one's now.
+          select bool_or(
+            g.last_heartbeat_at < clock_timestamp() - make_interval(secs => ${DEAD_AFTER_SECONDS}::float8)
+          )
+          from _db_gateway_gateways g
+          where g.died_at is not null and a.pid = any (g.sessions)
+            and coalesce(a.backend_start < g.sessions_at, true)
+        ) as is_over
+      from pg_stat_activity a
+      where coalesce(a.backend_type, 'client backend') = 'client backend'
+        and coalesce(a.backend_start < ${diedAt}::text::timestamptz, true)
+        and a.pid <> all (${`{${[...own].join(',')}}`}::integer[])
+        and not exists (
+          select from _db_gateway_gateways l
+          where l.died_at is null and l.id <> ${self} and a.pid = any (l.sessions)
+        )
+    )
+    select a.pid, a.is_over is true and pg_has_role(a.usesysid, 'usage') as may_end
+    from untold a
+    where a.is_over is not null
+      or a.application_name is distinct from current_setting('application_name') || ${TOOL}
+        and (
+          starts_with(a.application_name, current_setting('application_name'))
+          or clock_timestamp() < ${diedAt}::text::timestamptz
+            + make_interval(secs => ${COUNT_ALL_SECONDS}::float8)
+          or exists (
+            select from pg_locks p
+            where p.pid = a.pid and p.locktype = 'advisory' and p.database = a.datid
+              and p.classid = ${LOCK_CLASS}::bigint::oid and p.objid = ${PRESENCE_LOCK}::bigint::oid and p.objsubid = 2
+          )
+        )
+        and (
+          a.datname = current_database() and a.usename = current_user
+          or exists (
+            select from _db_gateway_databases d
+            where d.database = a.datname and a.usename in (d.owner_role, current_user)
+          )
+          or (a.datname, a.usename) in (
+            select d.hidden_as, unnest(array[d.owner_role, current_user])
+            from _db_gateway_databases d where d.hidden_as is not null
+          )
+        )
+  `
 }

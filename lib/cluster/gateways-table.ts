@@ -60,7 +60,7 @@ export async function prepareTable(sql: Sql, lock: number): Promise<void> {
       add column if not exists worker integer,
       -- since when the others take it for dead; they wait until PostgreSQL has ended its sessions
       add column if not exists died_at timestamptz,
-      -- its sessions by their processes, while there are dead ones, and when it told them
+      -- its sessions by their processes, and when it told them
       add column if not exists sessions integer[],
       add column if not exists sessions_at timestamptz;
     commit;
@@ -84,7 +84,7 @@ export async function beginTurn(sql: Sql): Promise<void> {
 interface NewRow extends Pick<Row, 'id' | 'cap' | 'share'> {
   lock: number
   service: { id: string; parent: number; worker: number } | undefined
-  /** Its sessions by their processes; undefined where nobody asks. */
+  /** Its sessions by their processes; undefined behind a pooler, where PostgreSQL has others. */
   sessions: Iterable<number> | undefined
 }
 

@@ -12,14 +12,19 @@ import { divide, partOf, type Share, SMALLEST_SHARE } from './shares.ts'
 
 export type { GatewayStatus } from './members.ts'
 
+/** The sessions of this process, by the processes that PostgreSQL has for them. */
+export interface OwnSessions {
+  pids: ReadonlySet<number>
+  onOpened: (() => void) | undefined
+}
+
 export interface GatewaysOptions {
   log: Log
   /** Runs work on the connection that is kept for notifications. */
   use: Listener['use']
   /** Returns the number of connections that are open now. */
   held: () => number
-  /** Processes of PostgreSQL for the sessions of this process. */
-  sessions: ReadonlySet<number>
+  sessions: OwnSessions
   /** Whether these are those that PostgreSQL shows: false behind a pooler. */
   countsLeft: boolean
   /** Called with the number of connections that may be open from now on. */
@@ -37,6 +42,9 @@ const BEAT_EVERY_MS = 5000
  * connections to give up.
  */
 const BEAT_AGAIN_MS = 250
+
+/** Milliseconds within which new sessions are told: the others end those alone that were, if this gateway dies. */
+const TELL_WITHIN_MS = 1000
 
 /** Milliseconds over which gateways spread their reaction to one notification. */
 const SPREAD_MS = 100
@@ -81,7 +89,8 @@ export class Gateways {
   constructor(channel: string, options: GatewaysOptions) {
     this.#channel = channel
     this.#options = options
-    const { service } = options
+    const { service, sessions } = options
+    sessions.onOpened = () => this.#onOpened()
     if (service) service.onChange = () => this.refresh()
   }
 
@@ -201,6 +210,10 @@ export class Gateways {
     if (this.#isJoined) this.#schedule(isUnsettled ? BEAT_AGAIN_MS : BEAT_EVERY_MS)
   }
 
+  #onOpened(): void {
+    if (this.#isJoined && this.#options.countsLeft) this.#schedule(TELL_WITHIN_MS)
+  }
+
   #beat(): Promise<void> {
     this.#beating ??= this.#options
       .use((sql) => this.#look(sql))
@@ -218,7 +231,7 @@ export class Gateways {
     await beginTurn(sql)
     const { sessions, countsLeft } = this.#options
     const died = await markDead(sql, this.#id, countsLeft)
-    const left = await readLeft(sql, this.#id, sessions)
+    const left = await readLeft(sql, this.#id, sessions.pids)
     const others = await readRows(sql, this.#id)
     const share = this.#divide(others, left.connections)
     if (share.share < this.#share) this.#take(share.share)
@@ -230,7 +243,7 @@ export class Gateways {
       lock: this.#lock,
       share: written,
       service: this.#options.service,
-      sessions: left.isAny ? sessions : undefined,
+      sessions: countsLeft ? sessions.pids : undefined,
     })
     if (isNew || died > 0 || written < this.#written) await this.#tell(sql)
     const all = await readRows(sql)

@@ -1,7 +1,7 @@
 import type { Replicas } from '../postgres/hosts/replicas.ts'
 import { hostAndPort } from '../postgres/hosts/server.ts'
 import type { Pools } from '../postgres/pools/pools.ts'
-import type { GatewaysOptions } from './gateways.ts'
+import type { GatewaysOptions, OwnSessions } from './gateways.ts'
 import type { DividedPools, ServiceOfWorker } from './service.ts'
 
 /**
@@ -14,10 +14,12 @@ export function shareConnections(
   pools: Pools,
   replicas: Replicas | undefined,
 ): Pick<GatewaysOptions, 'service' | 'held' | 'sessions' | 'onShare'> {
-  const sessions = new Set<number>()
+  const pids = new Set<number>()
+  const sessions: OwnSessions = { pids, onOpened: undefined }
   const note = (pid: number, isOpen: boolean) => {
-    if (isOpen) sessions.add(pid)
-    else sessions.delete(pid)
+    if (isOpen) pids.add(pid)
+    else pids.delete(pid)
+    if (isOpen) sessions.onOpened?.()
   }
   if (!service) {
     pools.watchNeed(() => {}, note)

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
 import { afterTest } from '../helpers/after-test.ts'
+import { startBehindProxy } from '../helpers/behind-proxy.ts'
 import { capacityBecomes } from '../helpers/capacity.ts'
 import { exportTenant, findTools } from '../helpers/dumps.ts'
 import {
@@ -30,6 +31,13 @@ test('a gateway that says nothing any more gives its share back within 30 s, and
   const other = await startProcess(settings)
   await other.url()
   await capacityBecomes(gateway, CAP / 2)
+  const sql = connectTo(parseDatabaseUrl(url).database)
+  afterTest(() => sql.end())
+  const untold = () => sql`
+    select from pg_stat_activity a
+    where datname = current_database() and pid <> pg_backend_pid()
+      and not exists (select from _db_gateway_gateways g where a.pid = any (g.sessions))`
+  await expect.poll(async () => (await untold()).count, { timeout: 4000 }).toBe(0)
 
   other.kill('SIGSTOP')
   afterTest(() => other.kill('SIGCONT'))
@@ -147,9 +155,41 @@ test('an export goes on while the sessions of another gateway, which was killed,
   await expect.poll(() => sessionsRunning(`${platform}_t`, 'LOCK TABLE')).toBe(1)
   killed.kill('SIGKILL')
   await killed.exit
-  // The session with the lock counts as one that the killed gateway has left.
-  await capacityBecomes(gateway, CAP - 1, 20_000)
-  await sleep(4000)
+  // Neither the session with the lock nor that of pg_dump counts as one that the killed gateway has left.
+  await capacityBecomes(gateway, CAP, 20_000)
   await sql.unsafe('commit')
   expect(await exported).toBe(200)
+}, 60_000)
+
+test('neither a gateway that has lost its listening session, nor one that starts, loses a session to the others', async () => {
+  const world = await startBehindProxy({ MAX_TOTAL_CONNECTIONS: `${CAP}` })
+  afterTest(() => world.stop())
+  const { gateway, proxy, adminUrl } = world
+  const platform = uniqueName('p')
+  const nap = `create function nap(seconds float8) returns text language sql
+    as $$ select 'slept' from pg_sleep(seconds) $$`
+  await gateway.register(platform, await pack({ 'functions/nap.pssql': nap }))
+  const other = await startProcess({ DATABASE_URL: adminUrl, MAX_TOTAL_CONNECTIONS: `${CAP}` })
+  await other.url()
+  await capacityBecomes(gateway, CAP / 2)
+  const starting = connectTo(`${parseDatabaseUrl(adminUrl).database}`)
+  afterTest(() => starting.end())
+  const pidOf = () =>
+    starting`select pg_backend_pid() as pid, set_config('application_name', 'db-gateway', false)`
+  const [before] = await pidOf()
+  const answer = gateway.call(platform, 'nap', [11])
+  await expect.poll(() => sessionsRunning(`${platform}_main`, 'nap')).toBe(1)
+  proxy.cutNext(10_000)
+  const ended = await starting`
+    select pg_terminate_backend(l.pid) from pg_locks l join _db_gateway_gateways g on l.objid = g.lock::oid
+    where l.locktype = 'advisory' and g.pid = ${process.pid}`
+  expect(ended).toHaveLength(1)
+  const dead = () => starting`select from _db_gateway_gateways where died_at is not null`
+  await expect.poll(async () => (await dead()).count, { timeout: 10_000 }).toBe(1)
+  await sleep(3500)
+  expect(await sessionsRunning(`${platform}_main`, 'nap')).toBe(1)
+  expect(await answer).toMatchObject({ status: 200, body: { rows: [{ nap: 'slept' }] } })
+  proxy.heal()
+  await capacityBecomes(gateway, CAP / 2)
+  expect(await pidOf()).toMatchObject([{ pid: before!.pid }])
 }, 60_000)
