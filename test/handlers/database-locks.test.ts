@@ -24,7 +24,10 @@ let patient: TestGateway
 let archive: Uint8Array
 beforeAll(async () => {
   gateway = await startTestGateway({ DEPLOY_TIMEOUT_SECS: '1' })
-  patient = await startTestGateway({ DATABASE_URL: databaseUrlOf(gateway.server.database) })
+  patient = await startTestGateway({
+    DATABASE_URL: databaseUrlOf(gateway.server.database),
+    MAX_CONNECTIONS_PER_POOL: '8',
+  })
   archive = await pack(textFunction('f', 'one'))
   await gateway.register(platform, archive, 'a')
 })
@@ -100,6 +103,28 @@ test('a client that is gone while it waits has nothing done', async () => {
     await expect.poll(asking, { timeout: 10_000 }).toBe(0)
   })
   expect(await ids()).toEqual(before)
+})
+
+test('a client that is gone waits no longer for the connection of the lock', async () => {
+  const { deploys, pools, server, config } = patient.gateway
+  const taken = await Promise.all(
+    Array.from({ length: config.maxConnectionsPerPool }, () => pools.lease(server.database)),
+  )
+  try {
+    const leaving = new AbortController()
+    const work = async () => 'done'
+    const asked = withDatabaseLock(deploys.parts, name('f'), work, leaving.signal).catch(
+      (error) => error,
+    )
+    expect(pools.status().waiting).toBeGreaterThan(0)
+    leaving.abort(new Error('gone'))
+    expect(await Promise.race([asked, sleep(2000, 'waits on')])).toMatchObject({ message: 'gone' })
+  } finally {
+    for (const lease of taken) lease.release()
+  }
+  // What came too late is given back.
+  await expect.poll(() => pools.status().waiting).toBe(0)
+  expect(await pools.use(server.database, async () => 'served')).toBe('served')
 })
 
 test('a deploy that waits for another one for too long tells its session', async () => {

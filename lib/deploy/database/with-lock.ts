@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { GatewayError } from '../../errors.ts'
 import { fromPostgres } from '../../postgres/errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
+import type { Lease } from '../../postgres/pools/lease.ts'
 import { BeingMoved } from '../../tenancy/catalog/moved-away.ts'
 import { databaseLock, followedLock } from '../../tenancy/database-lock.ts'
 import type { DeployParts } from '../parts.ts'
@@ -34,7 +35,7 @@ interface Holder {
 /**
  * Runs `work` under an advisory lock that keeps all gateways from creating or dropping a database
  * of that name. The lock belongs to the session, so it ends with the connection.
- * @param gone ends the wait for the lock, and nothing later, when whoever asks for it is gone
+ * @param gone ends the wait for the lock and for its connection, and nothing later, when whoever asks for it is gone
  * @throws {GatewayError} tenant_busy as `lockDatabase`; the reason of `gone`; any error of `work`,
  *   mapped by `fromPostgres`
  */
@@ -44,10 +45,7 @@ export async function withDatabaseLock<T>(
   work: (admin: Sql) => Promise<T>,
   gone?: AbortSignal,
 ): Promise<T> {
-  gone?.throwIfAborted()
-  const lease = await parts.pools.lease(parts.server.database, {
-    waitMs: ADMIN_WAIT_MS,
-  })
+  const lease = await leaseUntil(parts, gone)
   try {
     // The session may be idle for as long as the work takes.
     await lease.sql`select set_config('statement_timeout', '0', false),
@@ -59,6 +57,27 @@ export async function withDatabaseLock<T>(
   } finally {
     await lease.discard()
   }
+}
+
+/** Leases the lock's connection; what comes after whoever asks is gone goes back. */
+async function leaseUntil(
+  { pools, server }: Pick<DeployParts, 'pools' | 'server'>,
+  gone: AbortSignal | undefined,
+): Promise<Lease> {
+  gone?.throwIfAborted()
+  const leasing = pools.lease(server.database, { waitMs: ADMIN_WAIT_MS })
+  if (!gone) return leasing
+  return new Promise((resolve, reject) => {
+    const leave = () => {
+      reject(gone.reason)
+      leasing.then(
+        (lease) => lease.release(),
+        () => {},
+      )
+    }
+    gone.addEventListener('abort', leave, { once: true })
+    leasing.then(resolve, reject).finally(() => gone.removeEventListener('abort', leave))
+  })
 }
 
 /**
