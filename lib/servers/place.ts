@@ -5,6 +5,7 @@ import { databaseName, type Owner } from '../tenancy/names.ts'
 import { MAIN_SERVER } from './parse-servers.ts'
 import { isElsewhere } from './places.ts'
 import type { Servers } from './servers.ts'
+import type { WrittenBefore } from './written.ts'
 
 /** A database that is asked for, which may have to be made. */
 export interface Wanted {
@@ -24,6 +25,7 @@ interface Member {
     use<T>(work: (sql: Sql) => Promise<T>): Promise<T>
   }
   deploys: { leaveUnmade(database: string): Promise<void> }
+  writtenBefore: WrittenBefore
 }
 
 /**

@@ -4,6 +4,7 @@ import { MovedAway } from '../tenancy/catalog/moved-away.ts'
 import { databaseName, type Owner } from '../tenancy/names.ts'
 import { MAIN_SERVER } from './parse-servers.ts'
 import type { Placements } from './placements.ts'
+import type { WrittenBefore } from './written.ts'
 
 /** What `Servers` needs of the parts of a server. */
 interface Member {
@@ -12,6 +13,7 @@ interface Member {
     locate(owner: Owner): Promise<string>
     use<T>(work: (sql: Sql) => Promise<T>): Promise<T>
   }
+  writtenBefore: WrittenBefore
 }
 
 /** Why a server has no parts that SERVERS does not name, as a predicate. */
@@ -162,6 +164,7 @@ export class Servers<G extends Member> {
   ): Promise<T> {
     if (error instanceof MovedAway) return this.follow(error, work)
     if (!isNotFound(error)) throw error
+    await first.writtenBefore.beSure(databaseName(owner))
     const tried = new Set([first])
     for (const name of namesFor(owner)) {
       const server = await this.placements.find(name)
@@ -172,6 +175,7 @@ export class Servers<G extends Member> {
         return await work(there)
       } catch (other) {
         if (!isNotFound(other)) throw other
+        await there.writtenBefore.beSure(name)
       }
     }
     // What is told of the request is told by the server that was asked first.
@@ -224,6 +228,6 @@ function namesFor(owner: Owner): string[] {
   return owner.schema === null ? [own] : [own, databaseName({ ...owner, schema: null })]
 }
 
-function isNotFound(error: unknown): boolean {
+export function isNotFound(error: unknown): boolean {
   return error instanceof GatewayError && error.code === 'database_not_found'
 }

@@ -25,6 +25,8 @@ const ITEM = `
 export class WrittenBefore {
   #seen: Written | undefined
   #onOlder: (() => void) | undefined
+  /** Looks whether the server is itself; rejects where it is not, or does not tell. Undefined of `main`. */
+  check: (() => Promise<void>) | undefined
 
   /** Notes what the server itself has told, and was found to be in order. */
   note(written: Written | undefined): void {
@@ -36,6 +38,22 @@ export class WrittenBefore {
     return new Promise((resolve) => {
       this.#onOlder = resolve
     })
+  }
+
+  /**
+   * Makes sure that something is missing on the server, and not only on an older copy: a log-in that is refused
+   * for a database that is missing tells nothing of how far the server has written.
+   * @throws {GatewayError} connection_failed if it is an older copy, or that is not known
+   */
+  async beSure(database: string): Promise<void> {
+    try {
+      await this.check?.()
+    } catch {
+      this.#onOlder?.()
+      throw new GatewayError('connection_failed', 'The server may be an older copy of itself', {
+        database,
+      })
+    }
   }
 
   /** Adds to what a new session for calls is asked, where the server tells what it has written. */

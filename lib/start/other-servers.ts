@@ -105,22 +105,12 @@ export class OtherServers {
       const heard = there.writtenBefore.heard()
       await Promise.race([later.catch(() => {}), heard])
       if (this.#signal.aborted) return
-      const trouble = await this.#lookAt(name, there)
+      const trouble = await lookAt(there)
       if (trouble === undefined) continue
       servers.noteTrouble(name, trouble)
       log.error(`Server ${name} ${trouble}; its tenants get no answers`, { server: name })
       await close(there).catch((cause) => log.warn(`${name} was not closed: ${cause.message}`))
       return
-    }
-  }
-
-  /** Returns why a server is not to be used any more; undefined also where it does not answer. */
-  async #lookAt(name: string, there: Gateway): Promise<string | undefined> {
-    try {
-      there.writtenBefore.note(await checkNotOlder(useOf(this.#main), useOf(there), name))
-      return undefined
-    } catch (error) {
-      return error instanceof OlderCopy ? error.message : undefined
     }
   }
 
@@ -142,8 +132,11 @@ export class OtherServers {
     })
     await checkIdentity((work) => main.catalog.use(work), name, catalog.id, main.catalogId)
     const gateway = createGateway(config, home, log, catalog, main, name)
+    const { writtenBefore } = gateway
+    writtenBefore.check = async () =>
+      writtenBefore.note(await checkNotOlder(useOf(main), useOf(gateway), name))
     try {
-      gateway.writtenBefore.note(await checkNotOlder(useOf(main), useOf(gateway), name))
+      await writtenBefore.check()
       await joinServer(gateway, await prepareParts(gateway, main.catalogId))
       if (this.#signal.aborted) throw new Error('is not opened: the gateway is stopping')
     } catch (error) {
@@ -163,6 +156,16 @@ export class OtherServers {
 
 function useOf({ catalog }: Gateway) {
   return <T>(work: (sql: Sql) => Promise<T>) => catalog.use(work)
+}
+
+/** Returns why a server is not to be used any more; undefined also where it does not answer. */
+async function lookAt({ writtenBefore }: Gateway): Promise<string | undefined> {
+  try {
+    await writtenBefore.check?.()
+    return undefined
+  } catch (error) {
+    return error instanceof OlderCopy ? error.message : undefined
+  }
 }
 
 async function close(gateway: Gateway): Promise<void> {

@@ -4,6 +4,7 @@ import { CALL_MEMBERS, type CallRequest, parseCall } from '../../call/request.ts
 import { timeLimit } from '../../call/run/time-limit.ts'
 import type { CallTarget } from '../../call/target.ts'
 import type { Json } from '../../json/json.ts'
+import { isNotFound } from '../../servers/servers.ts'
 import { MovedAway } from '../../tenancy/catalog/moved-away.ts'
 import type { LookupOptions } from '../../tenancy/catalog/owner-lookups.ts'
 import type { Owner } from '../../tenancy/names.ts'
@@ -104,7 +105,8 @@ export function whereItIs<T>(
   work: (calls: Gateway['calls'], target: CallTarget) => Promise<T>,
 ): Promise<T> {
   const { gateway } = event.context
-  return work(gateway.calls, target).catch((error) => {
+  return work(gateway.calls, target).catch(async (error) => {
+    if (isNotFound(error)) await gateway.writtenBefore.beSure(target.database)
     if (!(error instanceof MovedAway)) throw error
     const { owner, limit } = target
     const { client } = event.context.request
