@@ -8,6 +8,7 @@ import {
   parseText,
   readQuery,
 } from '../../lib/http/body/page-query.ts'
+import { isAway, whileAnswering } from '../../lib/servers/fan-in.ts'
 import { databaseName, type Owner } from '../../lib/tenancy/names.ts'
 import { type GivenOwner, OWNER_MEMBERS, parseNarrowed } from '../../lib/tenancy/owners.ts'
 import { addDays, mergeUsage, type UsageEntry } from '../../lib/usage/merge.ts'
@@ -94,8 +95,7 @@ async function readAll(
   perDay: boolean,
 ): Promise<{ found: UsageEntry[]; servers_away?: string[] }> {
   const { servers } = gateway
-  const holding = from.owner && (await servers.holding(from.owner))
-  const owner = from.owner && (await holding!.tenants.resolve(from.owner))
+  const owner = from.owner && (await resolve(servers, from.owner))
   const query = { ...asked, database: owner && databaseName(owner) }
   if (!servers.areSeveral) {
     parseServer(servers, from.server)
@@ -128,4 +128,16 @@ async function readAll(
   )
   const away = [...new Set([...gathered.away, ...days.away])]
   return { found, ...awayField(gateway, { away }) }
+}
+
+/** Returns whose database an owner means; by its place alone, where its server is away. */
+async function resolve(servers: Gateway['servers'], owner: Owner): Promise<Owner> {
+  try {
+    const there = await servers.holding(owner)
+    if (!servers.areSeveral) return await there.tenants.resolve(owner)
+    return await whileAnswering(there, servers.nameOf(there), () => there.tenants.resolve(owner))
+  } catch (error) {
+    if (isAway(error) && servers.placements.of(databaseName(owner)) !== undefined) return owner
+    throw error
+  }
 }

@@ -121,6 +121,14 @@ describe('a list of several servers', () => {
     })
   })
 
+  test('of the usage of one tenant has what the others know, where its server is away', async () => {
+    const away = uniqueName('away')
+    const owner = { platform: away, tenantId: 't', schema: null }
+    await gateway.gateway.servers.placements.place(owner, 'eu2')
+    const one = await get(`/admin/usage?platform=${away}&tenant_id=t`)
+    expect(one).toMatchObject({ usage: [], servers_away: ['eu2'] })
+  })
+
   test('of usage adds functions up, and orders tenants together', async () => {
     const rows = await pages(`/admin/usage?platform=${platform}&order=calls&days=true`, 'usage')
     const named = rows.map(({ tenant_id, server, calls }) => [tenant_id, server, calls])
