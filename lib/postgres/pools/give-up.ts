@@ -38,7 +38,7 @@ export function giveUpWhenSilent(supply: ConnectionSupply, ask: Ask): () => void
     const answer = ask(ASKED_MS).then(() => true)
     const isAnswered = await withinMs(ASKED_MS, answer).catch(async (error) => {
       await sleep(PAUSE_MS)
-      return isAnswer(error)
+      return isAnswer(error) || (!supply.refusal && isUnasked(error))
     })
     isAsking = false
     if (!isAnswered) return
@@ -63,8 +63,21 @@ export function giveUpWhenSilent(supply: ConnectionSupply, ask: Ask): () => void
 
 /** Whether the server, or its machine, has refused a connection: those that want one are told so by it. */
 function isAnswer(error: unknown): boolean {
-  const last = error instanceof AggregateError ? error.errors.at(-1) : error
+  const last = lastOf(error)
   return isConnectionLost(last) && !(last instanceof GatewayError) && last.code !== TIMED_OUT
+}
+
+/**
+ * Whether the server was not asked, since all connections are in use and none of them listens: their work may
+ * be long.
+ */
+function isUnasked(error: unknown): boolean {
+  const last = lastOf(error)
+  return last instanceof GatewayError && last.code === 'pool_exhausted'
+}
+
+function lastOf(error: unknown): NodeJS.ErrnoException {
+  return (error instanceof AggregateError ? error.errors.at(-1) : error) as NodeJS.ErrnoException
 }
 
 /** What grows when PostgreSQL has sent something. */
