@@ -1,7 +1,12 @@
+import { once } from 'node:events'
+import { type IncomingMessage, request } from 'node:http'
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { Readable } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
+import type { ReadableStream } from 'node:stream/web'
 import { parseArgs } from 'node:util'
 import { itemFiles, PLATFORM, registerPlatform } from './lib/call/platform.ts'
+import { pack } from './lib/deploy/clinic.ts'
 import {
   type PostgresRig,
   query,
@@ -12,21 +17,26 @@ import {
 } from './lib/rig.ts'
 import { machine, runBench } from './lib/run.ts'
 import { digits, table } from './lib/table.ts'
-import { enterTenants, TEMPLATE } from './lib/tenants/tenants.ts'
+import { callEach, createTenants, enterTenants, TEMPLATE } from './lib/tenants/tenants.ts'
 import { sampleProcesses } from './soak/sample.ts'
 
-const HELP = `Asks a gateway whose catalog has many databases for its lists. Only the rows are there, not the databases.
+const HELP = `Asks a gateway whose catalog has many databases for its lists. Only the rows are there, not the databases,
+unless --there makes them; then each is called once, and drift and a /migrate with nothing to do are measured too.
 
 npm run bench:lists -- [options]
 
   --rows 1000,10000    databases in the catalogs; a table for each
-  --servers 1          PostgreSQL servers among which they are divided
+  --servers 1          PostgreSQL servers among which they are divided; not with --there
+  --there copy|clone   makes the databases, 8 MB each in TMPDIR; clone: as clones of files, on a file system
+                       that shares blocks (XFS, Btrfs), of some 0.5 MB each
   --help
 `
 
 const TOKEN = 'a'.repeat(32)
 const TIMES = 3
 const MEGABYTE = 1e6
+
+const FILES = itemFiles(100)
 
 const PATHS = [
   '/metrics',
@@ -43,12 +53,17 @@ const { values } = parseArgs({
   options: {
     rows: { type: 'string', default: '1000,10000' },
     servers: { type: 'string', default: '1' },
+    there: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 })
 const counts = values.rows.split(',').map(Number)
 const serverCount = Number(values.servers)
-if (values.help || ![...counts, serverCount].every((count) => count > 0)) console.log(HELP)
+const { there } = values
+const isRight =
+  [...counts, serverCount].every((count) => count > 0) &&
+  (there === undefined || (['copy', 'clone'].includes(there) && serverCount === 1))
+if (values.help || !isRight) console.log(HELP)
 else {
   await runBench(async (stopping) => {
     console.log(`${machine()}.\n`)
@@ -75,23 +90,23 @@ async function measure(
   others: PostgresRig[],
   stopping: AbortController,
 ): Promise<void> {
-  await withPostgres(stopping, async (postgres) => {
+  const settings: Record<string, string> = there ? { fsync: 'off' } : {}
+  if (there === 'clone') settings.file_copy_method = 'clone'
+  const work = async (postgres: PostgresRig) => {
     const probe = join(import.meta.dirname, 'soak/probe.ts')
-    const loader = join(import.meta.dirname, '../scripts/typescript.mjs')
-    const imports = [loader, probe].map((file) => `--import ${pathToFileURL(file).href}`)
     const file = join(postgres.folder, 'probe')
     const SERVERS = others.map(({ databaseUrl }, i) => `e${i + 1}=${databaseUrl}`).join(';')
     const env = { LOG_LEVEL: 'info', ADMIN_TOKEN: TOKEN, ...(SERVERS && { SERVERS }) }
     const each = Math.ceil(count / serverCount)
     await withGateway(postgres, env, async (rig) => {
-      await fillCatalog(rig, each)
+      await (there ? createTenants(rig, each, FILES, 'file_copy') : fillCatalog(rig, each))
       for (const [i, other] of others.entries()) {
         await fillOther(postgres, other, `e${i + 1}`, each * (i + 1), each)
       }
     })
-    const probed = { ...env, NODE_OPTIONS: imports.join(' '), SOAK_PROBE: file }
+    const probed = { ...env, SOAK_PROBE: file }
     const startedAt = performance.now()
-    const { url, stop } = await startGateway(postgres, probed)
+    const { url, stop } = await startGateway(postgres, probed, [probe])
     try {
       const where = others.length === 0 ? '' : ` on ${serverCount} servers`
       console.log(
@@ -99,16 +114,38 @@ async function measure(
       )
       const rows = [['', 'kB', 'ms', 'event loop held up, ms', 'RSS MB']]
       for (const path of PATHS) rows.push([path, ...(await worst(url + path, file))])
-      console.log(`${table(rows)}\n\nThe largest of ${TIMES} requests.\n`)
+      if (there) {
+        await sampleProcesses(file)
+        await callEach({ gatewayUrl: url, signal: stopping.signal }, count)
+        rows.push(['each called once', '', '', ...(await sampleOf(file)).map(digits)])
+        const drift = `${url}/admin/drift?platform=${PLATFORM}`
+        for (const name of ['/admin/drift, the first', '/admin/drift'])
+          rows.push([name, ...(await worst(drift, file, {}, 1))])
+        for (const name of ['/migrate, the first', '/migrate'])
+          rows.push([name, ...(await worst(`${url}/migrate`, file, await migration(), 1))])
+        for (const path of PATHS) rows.push([`${path}, then`, ...(await worst(url + path, file))])
+      }
+      console.log(
+        `${table(rows)}\n\nThe largest of ${TIMES} requests, of drift and /migrate each one.\n`,
+      )
     } finally {
       await stop()
     }
-  })
+  }
+  await withPostgres(stopping, work, settings)
+}
+
+/** The archive that is in place, as a request to /migrate. */
+async function migration(): Promise<RequestInit> {
+  const body = new FormData()
+  body.set('platform', PLATFORM)
+  body.set('schema', new Blob([(await pack(FILES)) as Uint8Array<ArrayBuffer>]), 'schema.tar.gz')
+  return { method: 'POST', body }
 }
 
 /** Enters databases that are not there, as those of tenants that were deployed to. */
 async function fillCatalog(rig: Rig, count: number): Promise<void> {
-  await registerPlatform(rig, itemFiles(100), TEMPLATE)
+  await registerPlatform(rig, FILES, TEMPLATE)
   await enterTenants(rig, count)
 }
 
@@ -147,19 +184,38 @@ async function fillOther(
   )
 }
 
-async function worst(url: string, file: string): Promise<string[]> {
+async function worst(
+  url: string,
+  file: string,
+  init: RequestInit = {},
+  times = TIMES,
+): Promise<string[]> {
   const most = [0, 0, 0, 0]
-  for (let i = 0; i < TIMES; i++) {
+  for (let i = 0; i < times; i++) {
     await sampleProcesses(file)
     const sentAt = performance.now()
-    const response = await fetch(url, { headers: { authorization: `Bearer ${TOKEN}` } })
-    const { byteLength } = await response.arrayBuffer()
+    const headers = { authorization: `Bearer ${TOKEN}` }
+    const bytes = await answerTo(new Request(url, { ...init, headers }))
     const ms = performance.now() - sentAt
-    if (!response.ok) throw new Error(`${url}: ${response.status}`)
-    const [sample] = await sampleProcesses(file)
-    const { delayMaxMs, rssBytes } = sample!
-    const seen = [byteLength / 1000, ms, delayMaxMs, rssBytes / MEGABYTE]
+    const seen = [bytes / 1000, ms, ...(await sampleOf(file))]
     for (const [at, value] of seen.entries()) most[at] = Math.max(most[at]!, value)
   }
   return most.map(digits)
+}
+
+/** How long the event loop was held up at most since the last sample, in ms, and RSS in MB. */
+async function sampleOf(file: string): Promise<[number, number]> {
+  const [sample] = await sampleProcesses(file)
+  return [sample!.delayMaxMs, sample!.rssBytes / MEGABYTE]
+}
+
+/** Sends a request and returns the number of bytes of the answer. `fetch` waits for 5 minutes at most. */
+async function answerTo({ url, method, headers, body }: Request): Promise<number> {
+  const sent = request(url, { method, headers: Object.fromEntries(headers) })
+  if (body) Readable.fromWeb(body as ReadableStream).pipe(sent)
+  else sent.end()
+  const [response] = (await once(sent, 'response')) as [IncomingMessage]
+  const answer = await buffer(response)
+  if (response.statusCode !== 200) throw new Error(`${url}: ${response.statusCode} ${answer}`)
+  return answer.length
 }

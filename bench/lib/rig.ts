@@ -119,15 +119,22 @@ export async function query(
   }
 }
 
-/** Starts a gateway with these settings in a process of its own, as `npm start` does. */
+/**
+ * Starts a gateway with these settings in a process of its own, as `npm start` does.
+ * @param imports files that run in its main thread before it
+ */
 export async function startGateway(
   { folder, databaseUrl, stopping }: PostgresRig,
   env: Record<string, string>,
+  imports: string[] = [],
 ): Promise<Service> {
-  const loader = pathToFileURL(join(PROJECT, 'scripts/typescript.mjs')).href
+  const files = [join(PROJECT, 'scripts/typescript.mjs'), ...imports]
   const port = await freePort()
   return startService(
-    ['--import', loader, join(PROJECT, 'server.ts')],
+    [
+      ...files.flatMap((file) => ['--import', pathToFileURL(file).href]),
+      join(PROJECT, 'server.ts'),
+    ],
     { DATABASE_URL: databaseUrl, GATEWAY_PORT: `${port}`, ...env },
     { folder, port, stopping },
   )

@@ -25,16 +25,25 @@ export async function createTenants(
   rig: Rig,
   count: number,
   files: Files = itemFiles(ITEMS),
+  strategy: 'wal_log' | 'file_copy' = 'wal_log',
 ): Promise<void> {
   await registerPlatform(rig, files, TEMPLATE)
+  const owner = await query(
+    rig,
+    undefined,
+    `select quote_ident(owner_role) as text from _db_gateway_databases
+     where platform = '${PLATFORM}' and tenant_id = '${TEMPLATE}'`,
+  )
   const tenants = Array.from({ length: count }, (_, i) => i)
   await forEach(tenants, CREATED_AT_ONCE, async (tenant) => {
     rig.signal.throwIfAborted()
     await query(
       rig,
       undefined,
-      `create database ${databaseOf(tenant)} template ${PLATFORM}_${TEMPLATE}`,
+      `create database ${databaseOf(tenant)} template ${PLATFORM}_${TEMPLATE} strategy ${strategy}`,
     )
+    // A gateway that starts takes CONNECT from PUBLIC.
+    await query(rig, undefined, `grant connect on database ${databaseOf(tenant)} to ${owner}`)
   })
   await enterTenants(rig, count)
 }
@@ -69,7 +78,10 @@ export async function makeLoginsUsual(rig: Rig): Promise<void> {
  * Calls each tenant once: PostgreSQL writes a new database's cache of its catalogs at the first
  * connection, and the gateway reads whose it is and what its functions take.
  */
-export async function callEach({ gatewayUrl, signal }: Rig, count: number): Promise<void> {
+export async function callEach(
+  { gatewayUrl, signal }: Pick<Rig, 'gatewayUrl' | 'signal'>,
+  count: number,
+): Promise<void> {
   const tenants = Array.from({ length: count }, (_, i) => i)
   await forEach(tenants, CALLED_AT_ONCE, async (tenant) => {
     const response = await fetch(`${gatewayUrl}/call`, {
