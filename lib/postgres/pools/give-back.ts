@@ -1,6 +1,6 @@
 import { endsConnection, isPostgresError } from '../errors.ts'
 import type { Budget } from './budget.ts'
-import type { Connection } from './connection.ts'
+import type { Connection, Sql } from './connection.ts'
 import type { Lease } from './lease.ts'
 import { findSharable, firstFor, grant, hasHadItsTurn, leave, type Pool } from './pool.ts'
 import type { PoolCounters } from './pool-counters.ts'
@@ -39,8 +39,21 @@ export function endLease(
   // After a FATAL error the server closes the connection, which frees the permit.
   if (isPostgresError(error) && endsConnection(error)) supply.retire(connection)
   else if (endsConnection(error)) connection.destroy()
-  else if (isFree) release(supply, pool, connection, now)
-  else if (pool.waiters.size > 0) admit(supply, pool)
+  else if (isFree) {
+    if (error !== undefined && connection.speaks === 'sql') forgetRows(connection.sql)
+    release(supply, pool, connection, now)
+  } else if (pool.waiters.size > 0) admit(supply, pool)
+}
+
+/**
+ * Has postgres.js forget the rows of a query that failed after some of them: it counts on, and the next
+ * result would begin with as many holes. The end of any query sets the count to 0.
+ */
+function forgetRows(sql: Sql): void {
+  sql
+    .unsafe('select where false')
+    .execute()
+    .catch(() => {})
 }
 
 /** Ends a lease and closes the connection, once nobody else uses it. */

@@ -329,6 +329,20 @@ test('a lease can be given back once only', async () => {
   })
 })
 
+test('a query behind one that failed after some of its rows has its own rows alone', async () => {
+  await withPools({ maxTotalConnections: 1 }, async (pools) => {
+    const failing = pools.use(
+      databases[0]!,
+      (sql) => sql`select 1 / (3 - i) from generate_series(1, 3) i`,
+    )
+    await expect(failing).rejects.toMatchObject({ code: '22012' })
+    expect(await pools.use(databases[0]!, async (sql) => [...(await sql`select 7 as n`)])).toEqual([
+      { n: 7 },
+    ])
+    expect(pools.report().totals).toMatchObject({ opened: 1 })
+  })
+})
+
 test('a discarded connection is closed', async () => {
   await withPools({}, async (pools) => {
     const lease = await pools.lease(databases[0]!)
