@@ -6,6 +6,15 @@ interface SizesOptions {
   log: { debug(message: string): void }
 }
 
+/** Databases that one query adds up: all of 10,000 take longer than a statement may. */
+const AT_ONCE = 500
+
+interface SizeRow {
+  database: string
+  /** Null for a database that was dropped meanwhile. */
+  size: string | null
+}
+
 /** Milliseconds between the end of one read of the sizes and the beginning of the next. */
 const RENEW_AFTER_MS = 60_000
 
@@ -43,20 +52,38 @@ export class DatabaseSizes {
   }
 
   async #read(): Promise<void> {
-    const { use, log } = this.#options
     try {
-      const rows = await use(
-        (sql) => sql<{ database: string; size: string | null }[]>`
-          select d.datname as database, pg_database_size(d.oid)::text as size
-          from pg_database d join _db_gateway_databases c on c.database = d.datname
-        `,
-      )
-      const known = rows.filter(({ size }) => size !== null)
-      this.#sizes = new Map(known.map(({ database, size }) => [database, Number(size)]))
+      const sizes = new Map<string, number>()
+      let names: SizeRow[] = []
+      do {
+        names = await this.#readBehind(names.at(-1)?.database ?? '')
+        for (const { database, size } of names) {
+          if (size !== null) sizes.set(database, Number(size))
+        }
+      } while (names.length === AT_ONCE)
+      this.#sizes = sizes
       for (const platform of this.#asked) this.onRead?.(platform)
       this.#asked.clear()
     } catch (error) {
-      log.debug(`The sizes of the databases could not be read: ${(error as Error).message}`)
+      const { message } = error as Error
+      this.#options.log.debug(`The sizes of the databases could not be read: ${message}`)
     }
+  }
+
+  /** Returns the sizes of the next databases by name. */
+  #readBehind(name: string): Promise<SizeRow[]> {
+    return this.#options.use(
+      (sql) => sql<SizeRow[]>`
+        select database, pg_database_size(oid)::text as size
+        from (
+          select c.database, d.oid
+          from _db_gateway_databases c join pg_database d on d.datname = c.database
+          where c.database > ${name}
+          order by c.database
+          limit ${AT_ONCE}
+        ) next
+        order by database
+      `,
+    )
   }
 }
