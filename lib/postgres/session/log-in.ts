@@ -72,7 +72,8 @@ async function authenticate(
     if (bytes.length > 0) socket.write(bytes)
   }
   for (;;) {
-    const { type, body } = await input.next()
+    const next = input.next()
+    const { type, body } = next instanceof Promise ? await next : next
     if (type === protocol.ERROR_RESPONSE) throw readServerError(body, 0, body.length)
     if (type === protocol.NOTICE_RESPONSE || type === protocol.NEGOTIATE_PROTOCOL_VERSION) continue
     if (type !== protocol.AUTHENTICATION || body.length < 4) {
@@ -108,7 +109,8 @@ async function readGreeting(input: StartupInput): Promise<Greeting> {
   const greeting = { pid: 0, secret: Buffer.alloc(0), parameters: new Map<string, string>() }
   const pieces = [input.latest]
   for (;;) {
-    const { type, body } = await input.next()
+    const next = input.next()
+    const { type, body } = next instanceof Promise ? await next : next
     pieces.push(input.latest)
     if (type === protocol.READY_FOR_QUERY) return { ...greeting, bytes: Buffer.concat(pieces) }
     if (type === protocol.ERROR_RESPONSE) throw readServerError(body, 0, body.length)

@@ -6,6 +6,11 @@ const MAX_STARTUP_MESSAGE_BYTES = 1024 * 1024
 
 const HEAD_BYTES = 5
 
+export interface StartupMessage {
+  type: number
+  body: Buffer
+}
+
 /** Reads the server's messages of a log-in one at a time. */
 export class StartupInput {
   /** The last message, with its type and length. */
@@ -18,19 +23,12 @@ export class StartupInput {
   }
 
   /**
-   * Reads the next message.
+   * Returns the next message: at once where it has come, since a log-in has seventeen, most of them
+   * in one chunk.
    * @throws {Error} with a code: of a socket that failed or ended; PROTOCOL_VIOLATION
    */
-  async next(): Promise<{ type: number; body: Buffer }> {
-    await this.#atLeast(HEAD_BYTES)
-    const length = this.#bytes.readUInt32BE(1)
-    if (length < 4 || length > MAX_STARTUP_MESSAGE_BYTES) {
-      throw protocolViolation(`a message of ${length} bytes during the log-in`)
-    }
-    await this.#atLeast(1 + length)
-    this.latest = this.#bytes.subarray(0, 1 + length)
-    this.#bytes = this.#bytes.subarray(1 + length)
-    return { type: this.latest[0]!, body: this.latest.subarray(HEAD_BYTES) }
+  next(): StartupMessage | Promise<StartupMessage> {
+    return this.#take() ?? this.#wait()
   }
 
   /** Returns unread bytes to the socket, for its next reader. */
@@ -38,11 +36,27 @@ export class StartupInput {
     if (this.#bytes.length > 0) this.#socket.unshift(this.#bytes)
   }
 
-  async #atLeast(length: number): Promise<void> {
-    while (this.#bytes.length < length) {
+  /** Returns undefined while the message has not come as a whole. */
+  #take(): StartupMessage | undefined {
+    const bytes = this.#bytes
+    if (bytes.length < HEAD_BYTES) return undefined
+    const length = bytes.readUInt32BE(1)
+    if (length < 4 || length > MAX_STARTUP_MESSAGE_BYTES) {
+      throw protocolViolation(`a message of ${length} bytes during the log-in`)
+    }
+    if (bytes.length < 1 + length) return undefined
+    this.latest = bytes.subarray(0, 1 + length)
+    this.#bytes = bytes.subarray(1 + length)
+    return { type: bytes[0]!, body: bytes.subarray(HEAD_BYTES, 1 + length) }
+  }
+
+  async #wait(): Promise<StartupMessage> {
+    for (;;) {
       const chunk: Buffer | null = this.#socket.read()
       if (!chunk) await readable(this.#socket)
       else this.#bytes = this.#bytes.length === 0 ? chunk : Buffer.concat([this.#bytes, chunk])
+      const message = this.#take()
+      if (message) return message
     }
   }
 }
