@@ -114,3 +114,23 @@ test('F4: a key that PostgreSQL has logged is of no use for another write', asyn
     migrations_applied: 1,
   })
 })
+
+test('a ledger that is made anew has the columns of every other, in their order', async () => {
+  const platform = uniqueName('ledger')
+  for (const tenant of ['north', 'south'])
+    await gateway.register(platform, await pack(FILES), tenant)
+  await asGateway('postgres', `alter database ${platform}_north owner to current_user`)
+  await gateway.migrate(platform, await pack({ ...FILES, ...textFunction('motto', 'second') }))
+  // The gateway's own functions and verdicts are kept by a print of all columns.
+  const columns = (tenant: string) =>
+    asGateway(
+      `${platform}_${tenant}`,
+      `select c.oid::regclass::text as table, a.attnum, a.attname, pg_get_expr(d.adbin, d.adrelid) as value
+       from pg_class c
+       join pg_attribute a on a.attrelid = c.oid and a.attnum > 0
+       left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
+       where c.relkind = 'r' and c.relname ~ '^_db_gateway' or c.relnamespace = '_db_gateway'::regnamespace
+       order by 1, 2`,
+    )
+  expect(await columns('north')).toEqual(await columns('south'))
+})

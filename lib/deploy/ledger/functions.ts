@@ -7,6 +7,20 @@ import { LEDGER_VERSION } from './key.ts'
 const KEPT_FAILURES = 1000
 
 /**
+ * SQL that creates the table of the next key. Whoever creates it makes its columns in one order, since
+ * the print of a database has that.
+ */
+export const KEY_TABLE = `
+  create table if not exists _db_gateway.key (
+    is_only boolean primary key default true check (is_only),
+    digest bytea not null
+  );
+  alter table _db_gateway.key
+    -- the number of keys used before this one
+    add column if not exists number bigint not null default 0;
+`
+
+/**
  * SQL that creates the ledger's functions. A deploy runs as the platform's role, which may not
  * write the ledger, but its ledger rows must be in the deploy's own transaction. So it writes
  * through a SECURITY DEFINER function that asks for a key only the gateway can derive. Each key is
@@ -16,14 +30,7 @@ const KEPT_FAILURES = 1000
 export const LEDGER_FUNCTIONS = `
   drop function if exists _db_gateway.accepts(text, integer);
   drop function if exists _db_gateway.write(text, text, jsonb);
-  create table if not exists _db_gateway.key (
-    is_only boolean primary key default true check (is_only),
-    digest bytea not null
-  );
-  alter table _db_gateway.key
-    -- the number of keys used before this one
-    add column if not exists number bigint not null default 0;
-
+  ${KEY_TABLE}
   create or replace function _db_gateway.state()
   returns table (version integer, number bigint, digest text)
   language sql stable security definer set search_path = pg_catalog, pg_temp

@@ -4,6 +4,7 @@ import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteIdentifier } from '../../postgres/quote.ts'
 import { findPlanted, LEDGER_VIEW, plantedError } from '../database/planted.ts'
 import { copyAnswers, HAS_ANSWERS } from './answers.ts'
+import { KEY_TABLE } from './functions.ts'
 
 /** Schemas that hold the old ledger's functions and tables until the rows are copied. */
 const OLD_SCHEMA = '_db_gateway_old'
@@ -123,11 +124,7 @@ function lockAll({ tables, hasNumber, hasAnswers }: Old): string {
 async function prepareKey(sql: Sql, number: string): Promise<void> {
   await sql.unsafe(`
     create schema _db_gateway;
-    create table _db_gateway.key (
-      is_only boolean primary key default true check (is_only),
-      number bigint not null,
-      digest bytea not null
-    );
+    ${KEY_TABLE}
   `)
   await sql`
     insert into _db_gateway.key (number, digest)
