@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { sendLook } from '../../lib/call/signatures/look.ts'
 import { templateName } from '../../lib/deploy/templates/names.ts'
 import {
   connectTo,
@@ -61,6 +62,17 @@ async function settled(platform: string, count: number): Promise<Json[]> {
 
 const oids = (database: string) =>
   queryDatabase(database, `select 'kind'::regclass::oid, min(xmin::text) from kind`)
+
+/** The print by which databases with the same objects know each other. */
+async function printOf(database: string): Promise<string> {
+  const sql = connectTo(database)
+  try {
+    await sql.unsafe('begin')
+    return (await sendLook(sql)).print
+  } finally {
+    await sql.end()
+  }
+}
 
 describe('a new platform', () => {
   test('has a template afterwards, which is hidden, and new tenants are copies of it', async () => {
@@ -227,6 +239,8 @@ describe('a release', () => {
     await gateway.register(platform, second)
     const [, copy] = await settled(platform, 2)
     expect(await oids(copy.database)).toEqual(await oids(first.database))
+    // Its functions are then known, and it is compared with nothing again.
+    expect(await printOf(copy.database)).toBe(await printOf(`${platform}_main`))
     expect((await gateway.register(platform, second, 'north')).body).toMatchObject({
       migrations_applied: 1,
       functions_deployed: 1,

@@ -16,6 +16,7 @@ import { lookAtState } from '../replay/look.ts'
 import type { DeployOrigin, DeployResult } from '../result.ts'
 import { installUntrusted } from '../run/extensions.ts'
 import { TimeLimit } from '../run/time-limit.ts'
+import { createCopy } from './copy.ts'
 import { findGenerated } from './generated.ts'
 import { mergeResults } from './merge-results.ts'
 import { baseOf, templateName } from './names.ts'
@@ -147,10 +148,14 @@ async function runFiles(
   // A killed gateway may have left it.
   await dropDatabase(parts, admin, database)
   const { baseTemplate, databaseCopy } = parts.config
-  const copied = from ?? baseTemplate
-  await createDatabase(admin, database, { baseTemplate: copied, databaseCopy })
+  if (from === null) {
+    await createDatabase(admin, database, { baseTemplate, databaseCopy })
+  } else {
+    // Owned by the platform's role from the beginning, its ledger stays as the template has it.
+    await createCopy(admin, database, from, parts.roles.roleOf(platform), databaseCopy)
+  }
   const owner: Owner = { platform, tenantId: null, schema: null, database }
-  await handOver(parts, admin, owner, sequencesOf(copied, parts, platform))
+  await handOver(parts, admin, owner, sequencesOf(from ?? baseTemplate, parts, platform))
   const { lease, ledgerKey } = await leaseForDeploy(parts, owner)
   try {
     if (from !== null) {
