@@ -90,11 +90,12 @@ function sendShortLook(
   return async () => {
     const seen = await looking
     const known = findSeen(files, seen.print, scripts)
-    return known ? { ...known, look: seen } : sendWholeLook(asking)()
+    return known ? { ...known, look: seen } : sendWholeLook(asking, seen)()
   }
 }
 
-function sendWholeLook(asking: Asking): () => Promise<Seen & { look?: Look }> {
+/** @param taken a look that counts, since nothing has changed the catalogs after it */
+function sendWholeLook(asking: Asking, taken?: Look): () => Promise<Seen & { look?: Look }> {
   const { sql, scripts, bodies, files, look } = asking
   const made = scripts.flatMap(({ statements }) => statements.flatMap((one) => one.made ?? []))
   const asked = made.map(askedOfMade)
@@ -102,7 +103,7 @@ function sendWholeLook(asking: Asking): () => Promise<Seen & { look?: Look }> {
     readNames(sql, made),
     missingNames(sql, bodies),
     findChecker(sql),
-    look?.(sql),
+    taken ?? look?.(sql),
   ])
   // The caller that awaits `reading` gets the error.
   reading.catch(() => {})
