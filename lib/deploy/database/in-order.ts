@@ -21,14 +21,17 @@ export function orderOf({ roles, server, catalogId }: DeployParts): Order {
 /**
  * Whether the database is in order: the platform's role owns it and does not own the ledger's
  * schemas, PUBLIC has no privilege on it, and it belongs to this catalog. If not, it was restored
- * or the platform has let others in. Must run as the platform's role; reads three rows by index.
+ * or the platform has let others in. Must run as the platform's role; reads four rows by index.
  */
 export async function isInOrder(sql: Sql, order: Order): Promise<boolean> {
   const [row] = await sql.unsafe<{ is_in_order: boolean }[]>(inOrderSql(order))
   return row?.is_in_order ?? false
 }
 
-/** Returns SQL for the answer of `isInOrder`. */
+/**
+ * Returns SQL for the answer of `isInOrder`. It calls functions that look up one row of PostgreSQL's
+ * caches where there are any: a session that is new plans each catalog that a query names.
+ */
 export function inOrderSql({ hasRoles, catalogId }: Order): string {
   if (!hasRoles) return 'select true as is_in_order'
   return `
@@ -37,20 +40,20 @@ export function inOrderSql({ hasRoles, catalogId }: Order): string {
         select from pg_catalog.pg_database d
         where d.datname = pg_catalog.current_database()
           and pg_catalog.pg_get_userbyid(d.datdba) = session_user
-          and not exists (
-            select from pg_catalog.aclexplode(
-              coalesce(d.datacl, pg_catalog.acldefault('d', d.datdba))
-            ) a where a.grantee = 0
-          )
+      )
+      and not pg_catalog.has_database_privilege(
+        'public', pg_catalog.current_database(), 'connect, create, temporary'
       )
       and (
         select pg_catalog.count(*) = 2
           and pg_catalog.bool_and(pg_catalog.pg_get_userbyid(n.nspowner) <> session_user)
-          and pg_catalog.bool_or(
-            pg_catalog.obj_description(n.oid, 'pg_namespace') = ${quoteLiteral(markOf(catalogId))}
-              and n.nspname = '_db_gateway'
-          )
         from pg_catalog.pg_namespace n where n.nspname in ('public', '_db_gateway')
+      )
+      and exists (
+        select from pg_catalog.pg_description c
+        where c.objoid = pg_catalog.to_regnamespace('_db_gateway')::pg_catalog.oid
+          and c.classoid = 'pg_catalog.pg_namespace'::pg_catalog.regclass::pg_catalog.oid
+          and c.objsubid = 0 and c.description = ${quoteLiteral(markOf(catalogId))}
       ) as is_in_order
   `
 }
