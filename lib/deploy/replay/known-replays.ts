@@ -18,7 +18,7 @@ export interface Replay {
    * hand beside it, which `print` has and `content` need not have.
    */
   isProven: boolean
-  /** Settles, without an error, when the replay that compares the print has ended. */
+  /** Settles, without an error, when a replay has compared the print, or failed before. */
   proving?: Promise<unknown> | undefined
 }
 

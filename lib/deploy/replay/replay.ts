@@ -47,7 +47,7 @@ interface Before extends StateBefore {
 }
 
 /** Time that a replay waits for the one that compares the print, in milliseconds. */
-const PATIENCE_MS = 100
+const PATIENCE_MS = 300
 
 /** Name of the statement that a session's first replay prepares; the order of a gateway stays. */
 const STANDING_STATEMENT = '_db_gateway_standing'
@@ -77,7 +77,7 @@ export async function replay(sql: Sql, request: ReplayRequest): Promise<DeployRe
   const [isLocked, before] = await Promise.all([tryDeployLock(sql), sendBefore(sql, request)])
   const known = isLocked ? await findKnown(request, before) : undefined
   if (known) request.onOpen?.()
-  const result = known && (await runOnce(known, () => run(sql, known, request, before)))
+  const result = known && (await run(sql, known, request, before))
   if (!result) await sql.unsafe(`rollback; ${isLocked ? `select ${UNLOCK_DEPLOY}` : ''}`)
   return result
 }
@@ -130,22 +130,30 @@ async function findKnown(
 }
 
 /**
- * Runs a replay. While one compares the print, others wait a moment: once it is proven, they need not
+ * Waits a moment for another replay that compares the print: once it is proven, others need not
  * compare it as well. The wait is short, since the other database may have more rows, or be locked.
  */
-async function runOnce<T>(known: Replay, work: () => Promise<T>): Promise<T> {
-  if (!known.isProven && known.proving) {
-    await Promise.race([known.proving, sleep(PATIENCE_MS, undefined, { ref: false })])
-  }
-  const running = work()
-  if (known.isProven || known.proving) return running
-  const proving = running.catch(() => {})
-  known.proving = proving
-  try {
-    return await running
-  } finally {
+async function waitForProof({ proving }: Replay): Promise<void> {
+  await Promise.race([proving, sleep(PATIENCE_MS, undefined, { ref: false })])
+}
+
+/**
+ * Returns whether the statements, which are running, leave the print of the deploy that is repeated.
+ * If so, that is proven for the other databases before it is committed here.
+ */
+function prove(sql: Sql, known: Replay, running: Promise<unknown>): Promise<boolean> {
+  const looking = lookAtState(sql)
+  const comparing = answers([running, looking]).then(async () => {
+    const isEqual = (await looking).print === known.print
+    if (isEqual) known.isProven = true
+    return isEqual
+  })
+  const end = () => {
     if (known.proving === proving) known.proving = undefined
   }
+  const proving = comparing.then(end, end)
+  known.proving ??= proving
+  return comparing
 }
 
 async function run(
@@ -156,6 +164,7 @@ async function run(
 ): Promise<DeployResult | undefined> {
   const key = ledgerKeys.find((one) => digestOf(one, Number(number)) === key_digest)
   if (key === undefined) return undefined
+  if (known.proving) await waitForProof(known)
   // The bodies are valid where the deploy was that is repeated.
   const opening = [AS_IN_SESSION, 'set local check_function_bodies = off']
   const running = sendAll(sql, [...opening, ...known.statements])
@@ -170,14 +179,9 @@ async function run(
       RESET,
     ])
   try {
-    if (!known.isProven) {
-      const looking = lookAtState(sql)
-      await answers([running, looking])
-      if ((await looking).print !== known.print) return undefined
-    }
+    if (!known.isProven && !(await prove(sql, known, running))) return undefined
     const writing = write()
     await answers([running, writing])
-    known.isProven = true
     const { version } = (await writing).find((row) => row?.version !== undefined)!
     return { ...structuredClone(known.result), look: { print: known.print, version: version! } }
   } catch {
