@@ -235,6 +235,8 @@ describe.runIf(hasTools)('a tenant that is moved to another server', () => {
     const sessions = names.map(() => connectTo(parseDatabaseUrl(eu1.uri).database, 1, eu1.uri))
     const [to, beside] = sessions as [typeof from, typeof from]
     afterTest(async () => {
+      for (const sql of [from, to])
+        await sql`delete from _db_gateway_databases where database in ${sql(names)}`
       for (const sql of [from, to, beside]) await sql.end()
     })
     const at = '2026-01-01 00:00Z'
