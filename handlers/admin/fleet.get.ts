@@ -7,6 +7,7 @@ import { jsonBytesInSlices } from '../../lib/http/answer/json-slices.ts'
 import { readQuery } from '../../lib/http/body/page-query.ts'
 import { gather, isAway, joinRows, whileAnswering } from '../../lib/servers/fan-in.ts'
 import { MAIN_SERVER } from '../../lib/servers/parse-servers.ts'
+import { readLeft } from '../../lib/tenancy/catalog/moved-away.ts'
 import { parsePlatform } from '../../lib/tenancy/names.ts'
 
 type Gateway = H3EventContext['gateway']
@@ -76,11 +77,12 @@ export default defineHandler({
       const newest = newestOfMain(gateway, platform)
       const gathered = await askServers(gateway, query, async (there) => {
         const known = await newest(there)
-        const [platforms, databases] = await Promise.all([
+        const [platforms, databases, former] = await Promise.all([
           there.fleet.platforms(undefined, platform, known),
           there.fleet.databases(platform, known),
+          there.catalog.use((sql) => readLeft(sql, platform)),
         ])
-        return { platforms, databases }
+        return { platforms, databases, former }
       })
       const platforms = joinFleets(gathered.answers.map((one) => one.answer.platforms))
       const rows = gathered.answers.map(({ server, answer }) => ({
@@ -89,8 +91,12 @@ export default defineHandler({
       }))
       const databases = await joinRows(gateway.servers, rows, byDatabase)
       const count = databases.length
+      const former = gathered.answers.flatMap(({ server, answer }) =>
+        answer.former.map((one) => ({ ...one, server })),
+      )
       const fields = {
         ...(await movingField(gateway, platform)),
+        ...(gateway.servers.areSeveral && { former }),
         ...serversField(gateway, gathered),
       }
       answer = { platforms, databases, count, can, ...fields }

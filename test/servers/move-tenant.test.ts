@@ -157,6 +157,9 @@ describe.runIf(hasTools)('a tenant that is moved to another server', () => {
   test('leaves its former database, which nothing reaches, until it is dropped', async () => {
     expect(await databasesOfMain()).toContain(kept)
     expect(await databasesOfMain()).not.toContain(name)
+    const former = async () => (await gateway.get(`/admin/fleet?platform=${platform}`)).body.former
+    const left = { database: name, tenant_id: 'north', kept, server: 'main', moved_to: 'eu1' }
+    expect(await former()).toMatchObject([left])
     const back = await move('main')
     expect(back).toMatchObject({ status: 409, body: { error: 'name_conflict', server: 'main' } })
     const drop = { ...tenant, confirm: name, server: 'main' }
@@ -164,6 +167,7 @@ describe.runIf(hasTools)('a tenant that is moved to another server', () => {
     expect(wrong.status).toBe(404)
     expect((await gateway.post('/admin/drop-tenant', drop)).body.status).toBe('dropped')
     expect(await databasesOfMain()).not.toContain(kept)
+    expect(await former()).toEqual([])
     expect(await total()).toBe(7)
     await eu1.query('revoke execute on function pg_sleep(float8) from public', name)
     const taken = await move('main')

@@ -107,6 +107,23 @@ export async function readMoved(sql: Sql, owner: Owner): Promise<MovedDatabase |
   return { database, movedTo: moved_to, kept }
 }
 
+/** Returns what is left on a server of a platform's databases that were moved to others. */
+export async function readLeft(sql: Sql, platform: string) {
+  return sql<
+    {
+      database: string
+      tenant_id: string | null
+      schema_name: string | null
+      kept: string
+      moved_to: string
+      moved_at: Date
+    }[]
+  >`
+    select database, tenant_id, schema_name, kept, moved_to, moved_at from _db_gateway_moved
+    where platform = ${platform} order by database
+  `
+}
+
 /** Forgets a database that was moved: what was left of it is dropped. */
 export async function forgetMoved(sql: Sql, database: string): Promise<void> {
   await sql`delete from _db_gateway_moved where database = ${database}`
