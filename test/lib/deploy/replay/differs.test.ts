@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { startOneGateway } from '../../../helpers/for-file.ts'
-import { becomePlatform, connectTo } from '../../../helpers/gateway.ts'
+import { becomePlatform, connectTo, uniqueName } from '../../../helpers/gateway.ts'
 import { type Files, pack, textFunction } from '../../../helpers/platforms.ts'
 import { migrateFleet, newPlatform, replayedIn } from './setup.ts'
 
@@ -134,4 +134,15 @@ test('a setting of the role', async () => {
   await sql.unsafe(`alter role gw_${platform} reset search_path`)
   await sql.end()
   expect(replayedIn(gateway, platform)).toEqual([])
+})
+
+test('a setting of another role, while a tenant is made, makes no difference', async () => {
+  const platform = await platformOf([])
+  const role = uniqueName('other')
+  const sql = connectTo(`${platform}_main`)
+  await sql.unsafe(`create role ${role}; alter role ${role} set work_mem = '5MB'`)
+  await gateway.register(platform, await pack(FIRST), 'a')
+  await sql.unsafe(`drop role ${role}`)
+  await sql.end()
+  expect(await migrate(platform, SECOND)).toMatchObject({ replayed: ['a'] })
 })
