@@ -4,6 +4,8 @@ interface SizesOptions {
   /** Runs `work` in the administrative database; may run it twice. */
   use: <T>(work: (sql: Sql) => Promise<T>) => Promise<T>
   log: { debug(message: string): void }
+  /** Databases that one query adds up; default: 500. */
+  atOnce?: number
 }
 
 /** Databases that one query adds up: all of 10,000 take longer than a statement may. */
@@ -52,26 +54,26 @@ export class DatabaseSizes {
   }
 
   async #read(): Promise<void> {
+    const { atOnce = AT_ONCE, log } = this.#options
     try {
       const sizes = new Map<string, number>()
-      let names: SizeRow[] = []
+      let rows: SizeRow[] = []
       do {
-        names = await this.#readBehind(names.at(-1)?.database ?? '')
-        for (const { database, size } of names) {
+        rows = await this.#readBehind(rows.at(-1)?.database ?? '', atOnce)
+        for (const { database, size } of rows) {
           if (size !== null) sizes.set(database, Number(size))
         }
-      } while (names.length === AT_ONCE)
+      } while (rows.length === atOnce)
       this.#sizes = sizes
       for (const platform of this.#asked) this.onRead?.(platform)
       this.#asked.clear()
     } catch (error) {
-      const { message } = error as Error
-      this.#options.log.debug(`The sizes of the databases could not be read: ${message}`)
+      log.debug(`The sizes of the databases could not be read: ${(error as Error).message}`)
     }
   }
 
   /** Returns the sizes of the next databases by name. */
-  #readBehind(name: string): Promise<SizeRow[]> {
+  #readBehind(name: string, atOnce: number): Promise<SizeRow[]> {
     return this.#options.use(
       (sql) => sql<SizeRow[]>`
         select database, pg_database_size(oid)::text as size
@@ -80,7 +82,7 @@ export class DatabaseSizes {
           from _db_gateway_databases c join pg_database d on d.datname = c.database
           where c.database > ${name}
           order by c.database
-          limit ${AT_ONCE}
+          limit ${atOnce}
         ) next
         order by database
       `,
