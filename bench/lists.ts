@@ -6,6 +6,7 @@ import { buffer } from 'node:stream/consumers'
 import type { ReadableStream } from 'node:stream/web'
 import { parseArgs } from 'node:util'
 import { itemFiles, PLATFORM, registerPlatform } from './lib/call/platform.ts'
+import { peakMemory } from './lib/cpu.ts'
 import { pack } from './lib/deploy/clinic.ts'
 import {
   type PostgresRig,
@@ -28,7 +29,7 @@ npm run bench:lists -- [options]
   --rows 1000,10000    databases in the catalogs; a table for each
   --servers 1          PostgreSQL servers among which they are divided; not with --there
   --there copy|clone   makes the databases, 8 MB each in TMPDIR; clone: as clones of files, on a file system
-                       that shares blocks (XFS, Btrfs), of some 0.5 MB each
+                       that shares blocks (XFS, Btrfs), of some 0.3 MB each
   --help
 `
 
@@ -112,12 +113,14 @@ async function measure(
       console.log(
         `${count} databases${where}, started in ${digits(performance.now() - startedAt)} ms\n`,
       )
-      const rows = [['', 'kB', 'ms', 'event loop held up, ms', 'RSS MB']]
+      const rows = [['', 'kB', 'ms', 'event loop held up, ms', 'peak RSS MB']]
       for (const path of PATHS) rows.push([path, ...(await worst(url + path, file))])
       if (there) {
         await sampleProcesses(file)
+        const calledAt = performance.now()
         await callEach({ gatewayUrl: url, signal: stopping.signal }, count)
-        rows.push(['each called once', '', '', ...(await sampleOf(file)).map(digits)])
+        const ms = performance.now() - calledAt
+        rows.push(['each called once', '', ...[ms, ...(await sampleOf(file))].map(digits)])
         const drift = `${url}/admin/drift?platform=${PLATFORM}`
         for (const name of ['/admin/drift, the first', '/admin/drift'])
           rows.push([name, ...(await worst(drift, file, {}, 1))])
@@ -203,10 +206,10 @@ async function worst(
   return most.map(digits)
 }
 
-/** How long the event loop was held up at most since the last sample, in ms, and RSS in MB. */
+/** How long the event loop was held up at most since the last sample, in ms, and the largest RSS so far, in MB. */
 async function sampleOf(file: string): Promise<[number, number]> {
   const [sample] = await sampleProcesses(file)
-  return [sample!.delayMaxMs, sample!.rssBytes / MEGABYTE]
+  return [sample!.delayMaxMs, peakMemory(sample!.pid) / MEGABYTE]
 }
 
 /** Sends a request and returns the number of bytes of the answer. `fetch` waits for 5 minutes at most. */

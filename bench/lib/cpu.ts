@@ -34,8 +34,17 @@ export function serverCpu(postmaster: number): number {
 
 /** Resident memory of a process, in bytes; NaN where there is no /proc. */
 export function residentMemory(pid: number): number {
+  return memoryOf(pid, /VmRSS:\s+(\d+)/)
+}
+
+/** The most that a process has ever had of it. */
+export function peakMemory(pid: number): number {
+  return memoryOf(pid, /VmHWM:\s+(\d+)/)
+}
+
+function memoryOf(pid: number, what: RegExp): number {
   try {
-    const kilobytes = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+    const kilobytes = what.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
     return Number(kilobytes) * 1024
   } catch {
     return Number.NaN
