@@ -117,6 +117,8 @@ export async function startWorkers(options: ParentOptions): Promise<RunningServi
     onReady: (member, told) => {
       listening.set(member.number, told)
       leadership.choose()
+      // Shares may have changed while it started, which those that listen were told.
+      leadership.tell()
       waiting.splice(0).forEach(boot)
     },
     onGone: ({ id, state }) => {
