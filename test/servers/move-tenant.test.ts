@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { checkMovable } from '../../lib/deploy/relocate/check.ts'
 import { copyCatalogRows } from '../../lib/deploy/relocate/rows.ts'
 import { parseDatabaseUrl } from '../../lib/postgres/hosts/server.ts'
 import { afterTest } from '../helpers/after-test.ts'
@@ -174,6 +175,13 @@ describe.runIf(hasTools)('a tenant that is moved to another server', () => {
     expect(taken).toMatchObject({ status: 409, body: { error: 'move_refused' } })
     expect(taken.body.message).toContain('(function pg_sleep(double precision))')
     await eu1.query('grant execute on function pg_sleep(float8) to public', name)
+    await eu1.query('grant select (rolname) on pg_authid to public', name)
+    expect((await move('main')).body.message).toContain('(column rolname of table pg_authid)')
+    await eu1.query('revoke select (rolname) on pg_authid from public', name)
+    const session = connectTo(name, 1, eu1.uri)
+    afterTest(() => session.end())
+    const north = { platform, tenantId: 'north', schema: null }
+    await checkMovable(session, north, `gw_${platform}`, 'template0')
   })
 
   test('stays where it is if the other server does not take it', async () => {
@@ -234,6 +242,8 @@ describe.runIf(hasTools)('a tenant that is moved to another server', () => {
   })
 
   test('takes its history to a server beside that of another one', async () => {
+    // Its minutes of the hour would be summed up there.
+    const steps = { minutes: '2026-01-02 00:00Z', hours: '2026-01-01 00:00Z' }
     const names = ['one', 'two'].map((tenantId) => `${platform}_${tenantId}`)
     const from = connectTo(gateway.server.database)
     const sessions = names.map(() => connectTo(parseDatabaseUrl(eu1.uri).database, 1, eu1.uri))
@@ -243,20 +253,26 @@ describe.runIf(hasTools)('a tenant that is moved to another server', () => {
         await sql`delete from _db_gateway_databases where database in ${sql(names)}`
       for (const sql of [from, to, beside]) await sql.end()
     })
-    const at = '2026-01-01 00:00Z'
     const sums = { calls: 1, errors: 0, held_ms: 0, sum_ms: 0, max_ms: 0, rows: 0, bytes: 0 }
-    const row = { at, written_at: at, made_at: at, platform, function: 'f', durations: '', ...sums }
+    const row = {
+      written_at: 'now',
+      made_at: 'now',
+      platform,
+      function: 'f',
+      durations: '',
+      ...sums,
+    }
     for (const [i, database] of names.entries()) {
       await from`
         insert into _db_gateway_databases (database, platform, tenant_id, owner_role)
         select ${database}, platform, ${`${i}`}, owner_role from _db_gateway_databases where database = ${`${platform}_main`}
       `
-      for (const table of ['minutes', 'hours'])
+      for (const [table, at] of Object.entries(steps))
         await from`
           insert into ${from(`_db_gateway_call_${table}`)}
           select r.* from jsonb_populate_record(
             null::${from(`_db_gateway_call_${table}`)},
-            ${JSON.stringify({ ...row, slot: i, gateway: randomUUID(), database })}::text::jsonb
+            ${JSON.stringify({ ...row, at, slot: i, gateway: randomUUID(), database })}::text::jsonb
           ) r
         `
     }
@@ -268,7 +284,7 @@ describe.runIf(hasTools)('a tenant that is moved to another server', () => {
     const second = copy(beside, 'two').then(() => beside`commit`)
     await to`commit`
     await second
-    for (const table of ['minutes', 'hours'])
+    for (const [table, at] of Object.entries(steps))
       expect(
         await to`select slot from ${to(`_db_gateway_call_${table}`)} where at = ${at} order by slot`,
       ).toEqual([{ slot: 0 }, { slot: 1 }])

@@ -97,7 +97,7 @@ export async function checkSource(
   const { baseTemplate } = target.config
   checkLocale(owner, await readLocale(admin, database), await readLocale(there, baseTemplate))
   await asGateway(source, database, async (sql) => {
-    await checkMovable(sql, owner, role)
+    await checkMovable(sql, owner, role, baseTemplate)
     await checkExtensions(sql, there, owner)
     await checkRoles(sql, there, owner, role)
     await checkMoney(sql, there, owner)

@@ -1,10 +1,10 @@
 import { GatewayError } from '../../errors.ts'
-import { FIRST_NORMAL_OID } from '../../postgres/oids.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteLiteral } from '../../postgres/quote.ts'
 import type { Owner } from '../../tenancy/names.ts'
 import { describeOwner } from '../../tenancy/owner-identity.ts'
 import { ofGatewayOr, ownedObjects } from '../database/owned-objects.ts'
+import { OTHER_PRIVILEGES } from './other-privileges.ts'
 
 /** Objects that an error names. */
 const MAX_NAMED = 5
@@ -23,38 +23,6 @@ export interface Objects {
   /** Reads their names, as `name`. */
   sql: string
 }
-
-/**
- * Catalogs with privileges, and their columns for them and for the owner; and the kind of object for
- * `acldefault`.
- */
-const PRIVILEGES = [
-  ['pg_proc', 'proacl', 'proowner', 'f'],
-  ['pg_class', 'relacl', 'relowner', 'r'],
-  ['pg_language', 'lanacl', 'lanowner', 'l'],
-  ['pg_type', 'typacl', 'typowner', 'T'],
-] as const
-
-/** Its views are granted after PostgreSQL has noted what privileges it comes with. */
-const INFORMATION_SCHEMA = `
-  select oid from pg_class where relnamespace = 'information_schema'::regnamespace`
-
-/** Objects that come with PostgreSQL or an extension, and whose privileges are not those of then. */
-const OTHER_PRIVILEGES = PRIVILEGES.map(
-  ([catalog, acl, owner, kind]) => `
-    select pg_describe_object('${catalog}'::regclass, o.oid, 0) as name
-    from ${catalog} o left join pg_init_privs i
-      on i.classoid = '${catalog}'::regclass and i.objoid = o.oid and i.objsubid = 0
-    where coalesce(o.${acl}, acldefault('${kind}', o.${owner}))
-        <> coalesce(i.initprivs, acldefault('${kind}', o.${owner}))
-      and (
-        o.oid < ${FIRST_NORMAL_OID} and o.oid not in (${INFORMATION_SCHEMA})
-        or exists (
-          select from pg_depend e
-          where e.classid = '${catalog}'::regclass and e.objid = o.oid and e.deptype = 'e'
-        )
-      )`,
-).join(' union all ')
 
 /** Kinds of objects that pg_dump leaves out, or that the platform's role cannot make anew. */
 const OBSTACLES: Objects[] = [
@@ -76,12 +44,6 @@ const OBSTACLES: Objects[] = [
     sql: `select distinct r.rolname::text as name
       from pg_database d cross join aclexplode(d.datacl) a join pg_roles r on r.oid = a.grantee
       where d.datname = current_database() and r.oid not in (d.datdba, current_user::regrole)`,
-  },
-  {
-    what: 'other privileges on what is of PostgreSQL or of extensions than they come with',
-    hint: 'Grant or revoke them as they were, and again on the other server',
-    // That EXECUTE was taken from PUBLIC must not be forgotten there.
-    sql: OTHER_PRIVILEGES,
   },
   {
     what: 'tables and views with names that the gateway keeps for its own',
@@ -122,6 +84,13 @@ const OBSTACLES: Objects[] = [
   },
 ]
 
+/** That EXECUTE was taken from PUBLIC must not be forgotten on the other server. */
+const CHANGED_PRIVILEGES: Objects = {
+  what: 'other privileges on what is of PostgreSQL or of extensions than they come with',
+  hint: 'Grant or revoke them as they were, and again on the other server',
+  sql: OTHER_PRIVILEGES,
+}
+
 /** Returns the names of the objects that a database has, at most `MAX_NAMED`. */
 export async function findNames(sql: Sql, { sql: query }: Objects): Promise<string[]> {
   const rows = await sql.unsafe<{ name: string }[]>(`${query} order by 1 limit ${MAX_NAMED}`)
@@ -132,11 +101,19 @@ export async function findNames(sql: Sql, { sql: query }: Objects): Promise<stri
  * Checks that pg_dump and pg_restore move everything of the session's database.
  * @param sql session of the gateway's own role there
  * @param role role of the platform
+ * @param baseTemplate the database that those of the other server come from; another one than template0 has
+ *   privileges of its own
  * @throws {GatewayError} move_refused, with what to do
  */
-export async function checkMovable(sql: Sql, owner: Owner, role: string): Promise<void> {
+export async function checkMovable(
+  sql: Sql,
+  owner: Owner,
+  role: string,
+  baseTemplate: string,
+): Promise<void> {
   const found: Obstacle[] = []
-  for (const objects of OBSTACLES) {
+  const isPlain = baseTemplate === 'template0'
+  for (const objects of isPlain ? [...OBSTACLES, CHANGED_PRIVILEGES] : OBSTACLES) {
     const names = await findNames(sql, objects)
     if (names.length > 0) found.push({ what: objects.what, names, hint: objects.hint })
   }

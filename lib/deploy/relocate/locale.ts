@@ -68,7 +68,10 @@ export async function checkMoney(sql: Sql, there: Sql, owner: Owner): Promise<vo
     with recursive money (oid) as (
       select oid from pg_type where oid in ('money'::regtype, 'money[]'::regtype)
       union
-      select t.oid from money m join pg_type t on m.oid in (t.typbasetype, t.typelem)
+      select t.oid
+      from money m join pg_type t on m.oid in (t.typbasetype, t.typelem) or exists (
+        select from pg_range r where r.rngsubtype = m.oid and t.oid in (r.rngtypid, r.rngmultitypid)
+      )
     )
     select format('%s.%I', attrelid::regclass, attname) as name
     from pg_attribute

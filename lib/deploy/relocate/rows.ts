@@ -13,10 +13,15 @@ type Row = Record<string, unknown>
 const HISTORY: { table: string; key: string; without: string[] }[] = [
   { table: '_db_gateway_deployments', key: 'id', without: ['id'] },
   { table: '_db_gateway_usage', key: 'day, function', without: [] },
-  { table: '_db_gateway_call_minutes', key: 'at, gateway, slot', without: ['slot'] },
+  { table: '_db_gateway_call_minutes', key: 'at, gateway, slot', without: ['slot', 'written_at'] },
   { table: '_db_gateway_call_hours', key: 'at, slot', without: ['slot'] },
   { table: '_db_gateway_slow_calls', key: 'id', without: [] },
 ]
+
+/** Hours of which there are minutes are summed up anew, with those of the other server. */
+const IS_IN_NO_MINUTES = `and not exists (
+  select from _db_gateway_call_minutes m where m.at >= t.at and m.at < t.at + interval '1 hour'
+)`
 
 /** Rows that are copied at once. */
 const ROWS = 1000
@@ -58,6 +63,7 @@ export async function copyCatalogRows(
   for (const { table, key, without } of HISTORY) {
     const rows = from<{ row: Row }[]>`
       select to_jsonb(t) as row from ${from(table)} t where database = ${database}
+        ${table === '_db_gateway_call_hours' ? from.unsafe(IS_IN_NO_MINUTES) : from``}
       order by ${from.unsafe(key)}
     `
     await forEachBatch(rows, ROWS, (some) => copyHistory(to, table, without, some))

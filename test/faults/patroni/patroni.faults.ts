@@ -215,7 +215,7 @@ describe.runIf(hasHaproxy())('with HAProxy before the nodes of Patroni, the same
     const name = `${fault.name}, behind HAProxy`
     it(name, async () => {
       const proxy = await PrimaryProxy.start(folder, cluster.nodes)
-      const url = cluster.url(APPLICATION, proxy.host)
+      const url = `${cluster.url(APPLICATION, proxy.host)}&target_session_attrs=primary`
       await strikeUnderLoad({ ...fault, name }, url).finally(() => proxy.stop())
     }, 240_000)
   }

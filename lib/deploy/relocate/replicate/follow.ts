@@ -120,7 +120,7 @@ async function readCopy(sql: Sql, id: string): Promise<Copy> {
       (count(*) filter (where r.srsubstate not in ('s', 'r')))::integer as tables_left,
       exists (
         select from pg_stat_subscription w
-        where w.subid = s.oid and w.relid is not null and w.pid is not null
+        where w.subname like '\\_db\\_gateway\\_move\\_%' and w.relid is not null and w.pid is not null
       ) as "isCopying",
       pg_database_size(current_database())::float8 as copied_bytes
     from pg_subscription s left join pg_subscription_rel r on r.srsubid = s.oid

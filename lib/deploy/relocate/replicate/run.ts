@@ -135,13 +135,14 @@ export async function finishCopy(
     await checkLedger(from, owner, ledger)
     await checkTables(from, owner, published.tables)
     await checkDefinitions(from, owner, published.definitions)
-    await checkMovable(from, owner, role)
+    await checkMovable(from, owner, role, target.config.baseTemplate)
     await checkReplicable(from, owner)
     await copySequences(from, copy, owner)
     await copyAnswers(from, copy)
   })
   await refreshViews(source, owner, kept, copy)
-  await writeSettings(there, database, role, await readSettings(admin, kept, role))
   await unlinkTarget(target, there, database, id)
+  // Not before: it may have a connection limit.
+  await writeSettings(there, database, role, await readSettings(admin, kept, role))
   await unlinkSource(source, admin, [kept], id)
 }

@@ -13,7 +13,7 @@ const STALLED_MS = 60_000
 export interface Workers {
   /** Whether a worker of the target receives changes: its session uses the slot. */
   isApplying: boolean
-  /** Whether a worker of the target copies a table. */
+  /** Whether a worker of the target copies a table, of this move or of another one that has them all. */
   isCopying: boolean
   /** Tables whose first copy a worker has yet to begin or to end. */
   tables_left: number
