@@ -457,6 +457,8 @@ describe('afterwards', () => {
       return status === 404 && body.error === 'database_not_found'
     })
     await queryDatabase(home, `create database ${again}`)
+    // Another gateway that starts takes CONNECT from PUBLIC.
+    await queryDatabase(home, `grant connect on database ${again} to gw_${platform}`)
     await queryDatabase(
       again,
       `create function ping() returns text language sql as $$ select 'again' $$`,
