@@ -7,7 +7,7 @@ import { jsonBytesInSlices } from '../../lib/http/answer/json-slices.ts'
 import { readQuery } from '../../lib/http/body/page-query.ts'
 import { gather, isAway, joinRows, whileAnswering } from '../../lib/servers/fan-in.ts'
 import { MAIN_SERVER } from '../../lib/servers/parse-servers.ts'
-import { readLeft } from '../../lib/tenancy/catalog/moved-away.ts'
+import { readFormer } from '../../lib/tenancy/catalog/moved-away.ts'
 import { parsePlatform } from '../../lib/tenancy/names.ts'
 
 type Gateway = H3EventContext['gateway']
@@ -80,7 +80,7 @@ export default defineHandler({
         const [platforms, databases, former] = await Promise.all([
           there.fleet.platforms(undefined, platform, known),
           there.fleet.databases(platform, known),
-          there.catalog.use((sql) => readLeft(sql, platform)),
+          gateway.servers.areSeveral ? there.catalog.use((sql) => readFormer(sql, platform)) : [],
         ])
         return { platforms, databases, former }
       })

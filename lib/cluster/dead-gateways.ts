@@ -1,5 +1,5 @@
 import { TOOL } from '../postgres/hosts/server.ts'
-import { LOCK_CLASS, PRESENCE_LOCK } from '../postgres/pools/call-sessions.ts'
+import { IS_PRESENCE_ANYWHERE } from '../postgres/pools/call-sessions.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
 import { isHeld } from './gateways-table.ts'
 
@@ -159,8 +159,7 @@ function readSessions(
             + make_interval(secs => ${COUNT_ALL_SECONDS}::float8)
           or exists (
             select from pg_locks p
-            where p.pid = a.pid and p.locktype = 'advisory' and p.database = a.datid
-              and p.classid = ${LOCK_CLASS}::bigint::oid and p.objid = ${PRESENCE_LOCK}::bigint::oid and p.objsubid = 2
+            where p.pid = a.pid and p.database = a.datid and ${sql.unsafe(IS_PRESENCE_ANYWHERE)}
           )
         )
         and (

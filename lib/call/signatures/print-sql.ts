@@ -1,4 +1,5 @@
 import { FIRST_NORMAL_OID } from '../../postgres/oids.ts'
+import { SESSION_SETTINGS } from '../../postgres/session-role.ts'
 
 const own = (column = 'x.oid') => `${column} >= ${FIRST_NORMAL_OID}`
 
@@ -184,12 +185,7 @@ const SOURCES: Record<string, Source> = {
   },
   setting: {
     columns: 'x.setrole::regrole, x.setdatabase = 0, x.setconfig',
-    // Those of other roles apply to no session of the platform, and come and go with other platforms.
-    from: `pg_db_role_setting x
-      where (x.setdatabase = 0 or x.setdatabase = (
-          select d.oid from pg_database d where d.datname = current_database()
-        ))
-        and x.setrole in (0, to_regrole(quote_ident(session_user)))`,
+    from: SESSION_SETTINGS,
   },
   session: {
     columns: `

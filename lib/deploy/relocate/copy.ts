@@ -84,7 +84,7 @@ export async function copyContents(
     await logSequences?.(to)
     if (!isSchema) await asGateway(source, kept, (from) => copyAnswers(from, to))
   })
-  if (settings) await writeSettings(admin, database, role, settings)
+  if (settings) await writeSettings(admin, database, settings)
 }
 
 /** Privileges on what is the gateway's own are given by the handover. */

@@ -1,13 +1,13 @@
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteIdentifier, quoteLiteral } from '../../postgres/quote.ts'
-import { settingSql } from '../templates/copy.ts'
+import { type DatabaseSetting, settingStatements } from '../database/settings.ts'
 
 /** What belongs to a database itself: pg_dump has it with CREATE DATABASE alone. */
 export interface DatabaseSettings {
   connectionLimit: number
   comment: string | null
-  /** Of ALTER DATABASE … SET, and of ALTER ROLE … IN DATABASE … SET for the platform's role. */
-  settings: { is_of_role: boolean; setting: string }[]
+  /** Of all roles, and of the platform's role. */
+  settings: DatabaseSetting[]
 }
 
 /**
@@ -23,7 +23,7 @@ export async function readSettings(
     select d.datconnlimit as "connectionLimit", shobj_description(d.oid, 'pg_database') as comment,
       coalesce(
         (
-          select jsonb_agg(jsonb_build_object('is_of_role', s.setrole <> 0, 'setting', c.setting))
+          select jsonb_agg(jsonb_build_object('role', r.rolname, 'setting', c.setting))
           from pg_db_role_setting s
             left join pg_roles r on r.oid = s.setrole
             cross join unnest(s.setconfig) c (setting)
@@ -40,16 +40,10 @@ export async function readSettings(
 export async function writeSettings(
   admin: Sql,
   name: string,
-  role: string,
   { connectionLimit, comment, settings }: DatabaseSettings,
 ): Promise<void> {
   const database = quoteIdentifier(name)
-  const statements = settings.map(({ is_of_role, setting }) => {
-    const what = is_of_role
-      ? `role ${quoteIdentifier(role)} in database ${database}`
-      : `database ${database}`
-    return `alter ${what} set ${settingSql(setting)}`
-  })
+  const statements = settingStatements(name, settings)
   statements.push(`alter database ${database} connection limit ${connectionLimit}`)
   if (comment !== null)
     statements.push(`comment on database ${database} is ${quoteLiteral(comment)}`)

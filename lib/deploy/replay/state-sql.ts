@@ -1,4 +1,5 @@
 import { FIRST_NORMAL_OID } from '../../postgres/oids.ts'
+import { SESSION_SETTINGS } from '../../postgres/session-role.ts'
 
 /** A catalog, `x`. */
 interface Source {
@@ -14,12 +15,6 @@ interface Source {
   /** The catalog's part of CATALOG_DIGEST: its number there, the version of a row, which rows. */
   digest?: { number: number; version?: string; where?: string }
 }
-
-/**
- * SQL expression for the oid of the session's role, for a search_path of pg_catalog alone. The view
- * pg_roles would have its two tables planned.
- */
-export const SESSION_ROLE = 'to_regrole(quote_ident(session_user))'
 
 const own = (column = 'x.oid') => `${column} >= ${FIRST_NORMAL_OID}`
 
@@ -165,12 +160,7 @@ const OTHERS: Pick<Source, 'from' | 'version' | 'digest'>[] = [
   { from: 'pg_attrdef x', version: { number: 9 } },
   { from: 'pg_statistic_ext x', version: { number: 11 } },
   { from: 'pg_inherits x', version: { number: 13, key: 'x.inhrelid' } },
-  {
-    from: `pg_db_role_setting x
-      where x.setdatabase in (0, (select d.oid from pg_database d where d.datname = current_database()))
-        and x.setrole in (0, ${SESSION_ROLE})`,
-    version: { number: 17, key: 'x.setrole' },
-  },
+  { from: SESSION_SETTINGS, version: { number: 17, key: 'x.setrole' } },
 ]
 
 const hash = (...values: (number | string)[]) =>

@@ -2,9 +2,10 @@ import { createHash } from 'node:crypto'
 import { send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteLiteral } from '../../postgres/quote.ts'
+import { SESSION_ROLE } from '../../postgres/session-role.ts'
 import { STANDING } from '../ledger/key.ts'
 import type { LeftState } from './left-state.ts'
-import { SESSION_ROLE, STATE } from './state-sql.ts'
+import { STATE } from './state-sql.ts'
 
 /** Everything that a deploy's decisions come from, except its request and the rows. */
 export interface StateBefore {

@@ -3,17 +3,17 @@ import { SCHEMA_VERSION } from '../../call/signatures/version.ts'
 import type { DatabaseCopy } from '../../config/values.ts'
 import { isPostgresError } from '../../postgres/errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
-import { quoteIdentifier, quoteLiteral } from '../../postgres/quote.ts'
+import { quoteIdentifier } from '../../postgres/quote.ts'
 import { INVALID_CATALOG_NAME } from '../../postgres/sqlstates.ts'
 import { describeOwner } from '../../tenancy/catalog/catalog.ts'
 import { databaseName, type Owner } from '../../tenancy/names.ts'
 import { logCopiedSequences } from '../database/copied-sequences.ts'
 import { dropDatabase } from '../database/database.ts'
 import { handOver } from '../database/handover.ts'
+import { type DatabaseSetting, settingStatements } from '../database/settings.ts'
 import { STANDING } from '../ledger/key.ts'
 import { requestFields } from '../log-fields.ts'
 import { CATALOG_DIGEST } from '../objects/digest.ts'
-import { LIST_SETTINGS } from '../objects/settings.ts'
 import type { DeployParts } from '../parts.ts'
 import { STATE } from '../replay/state-sql.ts'
 import type { DeployOrigin, DeployResult } from '../result.ts'
@@ -139,37 +139,16 @@ export async function createCopy(
  * @returns whether there were any
  */
 export async function copySettings(admin: Sql, from: string, to: string): Promise<boolean> {
-  const rows = await admin<{ role: string | null; setting: string }[]>`
+  const rows = await admin<DatabaseSetting[]>`
     select r.rolname as role, unnest(s.setconfig) as setting
     from pg_db_role_setting s
     join pg_database d on d.oid = s.setdatabase
     left join pg_roles r on r.oid = s.setrole
     where d.datname = ${from}
   `
-  const database = quoteIdentifier(to)
-  const statements = rows.map(({ role, setting }) => {
-    const what =
-      role === null
-        ? `database ${database}`
-        : `role ${quoteIdentifier(role)} in database ${database}`
-    return `alter ${what} set ${settingSql(setting)}`
-  })
+  const statements = settingStatements(to, rows)
   if (statements.length > 0) await admin.unsafe(statements.join(';'))
   return statements.length > 0
-}
-
-/** Converts `name=value`, as in pg_db_role_setting, to the syntax of SET. */
-export function settingSql(setting: string): string {
-  const at = setting.indexOf('=')
-  const name = setting.slice(0, at)
-  const value = setting.slice(at + 1)
-  const parts = LIST_SETTINGS.has(name.toLowerCase())
-    ? [...value.matchAll(/"((?:[^"]|"")*)"|[^,\s]+/g)].map(([word, quoted]) =>
-        quoted === undefined ? word : quoted.replaceAll('""', '"'),
-      )
-    : [value]
-  const literals = (parts.length > 0 ? parts : ['']).map(quoteLiteral)
-  return `${name.split('.').map(quoteIdentifier).join('.')} to ${literals.join(', ')}`
 }
 
 /**

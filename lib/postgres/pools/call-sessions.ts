@@ -12,10 +12,8 @@ export const LOCK_CLASS = 0x64626777
  */
 const GATE = `${LOCK_CLASS}, 1`
 
-/** Second key of the presence lock: a call session holds it in share mode until it ends. Nothing waits for it. */
-export const PRESENCE_LOCK = 2
-
-const PRESENCE = `${LOCK_CLASS}, ${PRESENCE_LOCK}`
+/** The presence lock: a call session holds it in share mode until it ends. Nothing waits for it. */
+const PRESENCE = `${LOCK_CLASS}, 2`
 
 /** Takes the presence lock until the transaction ends: a function cannot release that. */
 export const STAY_PRESENT = `select pg_catalog.pg_advisory_xact_lock_shared(${PRESENCE})`
@@ -82,9 +80,14 @@ export const RELEASE_LOCKS = `
   pg_catalog.pg_advisory_lock_shared(${PRESENCE})
 `
 
+/** Condition on pg_locks: presence locks of call sessions in all databases. */
+export const IS_PRESENCE_ANYWHERE = `
+  locktype = 'advisory' and objsubid = 2 and classid = ${LOCK_CLASS} and objid = 2
+`
+
 /** Condition on pg_locks: presence locks of call sessions in the current database. */
 export const IS_PRESENCE = `
-  locktype = 'advisory' and objsubid = 2 and classid = ${LOCK_CLASS} and objid = ${PRESENCE_LOCK}
+  ${IS_PRESENCE_ANYWHERE}
   and database = (
     select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database()
   )

@@ -1,3 +1,4 @@
+import { addMissingColumn } from '../../postgres/create-tables.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 
 /**
@@ -81,8 +82,11 @@ export async function readIdentity(sql: Sql): Promise<CatalogIdentity> {
       secret_fingerprint text,
       -- system identifier of the server and oid of the database; they reveal a copied catalog
       server text,
-      home oid
+      home oid,
+      -- id of the catalog of main: see main-catalog.ts
+      main_catalog uuid
     );
+    ${addMissingColumn('_db_gateway_catalog', 'main_catalog', 'uuid')};
     -- the secret itself, if no setting gives one
     create table if not exists _db_gateway_secret (
       is_only boolean primary key default true check (is_only),

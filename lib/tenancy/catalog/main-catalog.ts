@@ -1,4 +1,3 @@
-import { addMissingColumn, createTables } from '../../postgres/create-tables.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 
 /**
@@ -8,7 +7,6 @@ import type { Sql } from '../../postgres/pools/connection.ts'
  * @throws {Error} with a message of one line, if it belongs to another installation
  */
 export async function joinInstallation(sql: Sql, mainId: string): Promise<void> {
-  await createTables(sql, addMissingColumn('_db_gateway_catalog', 'main_catalog', 'uuid'))
   await sql`update _db_gateway_catalog set main_catalog = ${mainId} where main_catalog is null`
   const [row] = await sql<{ main: string; database: string }[]>`
     select main_catalog::text as main, current_database()::text as database

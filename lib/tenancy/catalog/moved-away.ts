@@ -108,7 +108,7 @@ export async function readMoved(sql: Sql, owner: Owner): Promise<MovedDatabase |
 }
 
 /** Returns what is left on a server of a platform's databases that were moved to others. */
-export async function readLeft(sql: Sql, platform: string) {
+export async function readFormer(sql: Sql, platform: string) {
   return sql<
     {
       database: string

@@ -143,6 +143,6 @@ export async function finishCopy(
   await refreshViews(source, owner, kept, copy)
   await unlinkTarget(target, there, database, id)
   // Not before: it may have a connection limit.
-  await writeSettings(there, database, role, await readSettings(admin, kept, role))
+  await writeSettings(there, database, await readSettings(admin, kept, role))
   await unlinkSource(source, admin, [kept], id)
 }

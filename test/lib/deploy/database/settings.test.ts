@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { settingSql } from '../../../../lib/deploy/templates/copy.ts'
+import { settingSql } from '../../../../lib/deploy/database/settings.ts'
 
 test.each([
   ['work_mem=8MB', `"work_mem" to '8MB'`],
