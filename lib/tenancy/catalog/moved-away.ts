@@ -116,10 +116,11 @@ export async function readFormer(sql: Sql, platform: string) {
       schema_name: string | null
       kept: string
       moved_to: string
-      moved_at: Date
+      moved_at: string
     }[]
   >`
-    select database, tenant_id, schema_name, kept, moved_to, moved_at from _db_gateway_moved
+    select database, tenant_id, schema_name, kept, moved_to, to_json(moved_at) as moved_at
+    from _db_gateway_moved
     where platform = ${platform} order by database
   `
 }
