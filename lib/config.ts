@@ -132,6 +132,7 @@ export function logSettings({
   logSuccessesPerSecond,
   otelServiceName,
   slowCallMs,
+  workers,
 }: Config): LogSettings {
   return {
     level: logLevel,
@@ -139,6 +140,7 @@ export function logSettings({
     maxSuccessesPerSecond: logSuccessesPerSecond,
     slowMs: slowCallMs || Infinity,
     serviceName: otelServiceName,
+    isShared: workers > 1,
   }
 }
 

@@ -3,6 +3,7 @@ import { ecs } from './log/ecs.ts'
 import { json } from './log/json.ts'
 import { LeftOut } from './log/left-out.ts'
 import type { Format, LogFields, LogFormat, LogLevel, RequestLine } from './log/line.ts'
+import { SharedOutput, shortPath, wholeLine } from './log/shared-output.ts'
 import { text } from './log/text.ts'
 import { bufferedWriter, type LogTarget, numberLine, priorityOf } from './log/writer.ts'
 
@@ -20,6 +21,8 @@ export interface LogSettings {
   slowMs?: number
   /** Name of the service in `ecs`. */
   serviceName?: string
+  /** Whether other processes write to the same output: then a line has at most 4,096 bytes. */
+  isShared?: boolean
 }
 
 export interface Log {
@@ -50,12 +53,14 @@ export function createLog(
   target: LogTarget = process.stdout,
   { journal = false, worker }: { journal?: boolean; worker?: number } = {},
 ): Log {
-  const nextLine = bufferedWriter(target)
+  const shared = new SharedOutput(target)
+  let isShared = false
+  const nextLine = bufferedWriter((lines) => (isShared ? shared.write(lines) : target.write(lines)))
   const numbered = worker === undefined ? undefined : numberLine(worker)
   /** Returns a line, or its beginning, with what goes before it. */
   const whole = (line: string, level: string) =>
     (journal ? priorityOf(level) : '') + (numbered ? numbered(line) : line)
-  const write = (line: string, level: string) => nextLine().add(whole(line, level)).add('\n')
+  const write = (line: string) => nextLine().add(line).add('\n')
   let format: Format
   /** With what the line of a request begins. */
   let begins: Record<'info' | 'warn', string>
@@ -67,7 +72,10 @@ export function createLog(
       {
         log({ date, type, args }) {
           const [message, fields = {}] = args as [unknown, LogFields | undefined]
-          write(format.entry(date, type, String(message), fields), type)
+          const entry = (message: string, fields: LogFields) =>
+            whole(format.entry(date, type, message, fields), type)
+          const make = isShared ? wholeLine.bind(undefined, entry) : entry
+          write(make(String(message), fields))
         },
       },
     ],
@@ -81,6 +89,7 @@ export function createLog(
     const { level, serviceName = SERVICE } = settings
     maxLevel = LogLevels[level]
     log.level = maxLevel
+    isShared = settings.isShared ?? false
     format = { text, json, ecs: ecs(serviceName) }[
       settings.format ?? (target.isTTY ? 'text' : 'json')
     ]
@@ -91,6 +100,7 @@ export function createLog(
   const request = (line: RequestLine) => {
     const level = line.status >= 500 ? 'warn' : 'info'
     if (maxLevel < LogLevels[level] || leftOut.isLeftOut(line)) return
+    if (isShared) line.path = shortPath(line.path)
     if (format.request) format.request.write(nextLine().add(begins[level]), line, level)
     else log[level](`${line.method} ${line.path}`, { ...line })
   }

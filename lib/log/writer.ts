@@ -1,9 +1,11 @@
 import { fstatSync } from 'node:fs'
 import { LineBuffer } from './line-buffer.ts'
 
-/** Destination of lines; `isTTY` says that it is a terminal. */
+/** Destination of lines, as streams are; `isTTY` says that it is a terminal. */
 export interface LogTarget {
-  write(text: string): unknown
+  write(text: string, done?: () => void): unknown
+  /** Bytes that could not be written yet. */
+  writableLength?: number
   isTTY?: boolean
 }
 
@@ -31,11 +33,11 @@ function forget(end: () => void): void {
  * Returns a function that gives the buffer for the next line, which ends with a line break; the lines of
  * one turn of the event loop are written together.
  */
-export function bufferedWriter(target: LogTarget): () => LineBuffer {
+export function bufferedWriter(write: (lines: string) => void): () => LineBuffer {
   const lines = new LineBuffer()
   const flush = () => {
     forget(flush)
-    if (!lines.isEmpty) target.write(lines.take())
+    if (!lines.isEmpty) write(lines.take())
   }
   return () => {
     if (lines.isEmpty) {

@@ -1,7 +1,6 @@
 import cluster, { type Worker } from 'node:cluster'
 import type { Log } from '../log.ts'
 import type { Load } from '../systemd/describe-status.ts'
-import { passLines } from './lines.ts'
 import type { ToParent, ToWorker } from './messages.ts'
 import { watchDeliveries } from './undelivered.ts'
 
@@ -20,7 +19,7 @@ export interface Member {
 
 interface Process extends Member {
   process: Worker
-  /** Resolves when the process has ended and all that it wrote has been handed on. */
+  /** Resolves when the process has ended. */
   ended: Promise<void>
   isReady: Promise<boolean>
 }
@@ -68,9 +67,8 @@ export class Crew {
 
   constructor(options: CrewOptions) {
     this.#options = options
-    const stdio = ['ignore', 'pipe', 'pipe', 'ipc'] as const
     cluster.schedulingPolicy = cluster.SCHED_RR
-    cluster.setupPrimary({ stdio: [...stdio] })
+    cluster.setupPrimary({ stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
     process.once('exit', () => this.kill())
   }
 
@@ -153,9 +151,6 @@ export class Crew {
     const worker = cluster.fork(this.#options.env)
     const load = { held: 0, capacity: 0, deploys: 0, away: [] }
     const startedAt = performance.now()
-    const { stdout, stderr } = worker.process
-    if (stdout) passLines(stdout, (text) => process.stdout.write(text))
-    if (stderr) passLines(stderr, (text) => process.stderr.write(text))
     const handOn = watchDeliveries(worker.process)
     const isReady = new Promise<boolean>((resolve) => {
       worker.on('message', (message: ToParent) => {

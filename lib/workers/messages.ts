@@ -26,9 +26,8 @@ export interface Boot {
   embeddedUrl: string | undefined
   /** Descriptor of the parent's passed socket. */
   socket: number | undefined
-  /** Where the parent writes what the worker logs. */
+  /** Whether the log goes to systemd's journal. */
   journal: boolean
-  isTerminal: boolean
 }
 
 /** Asks a worker for connections to a server that it does not use. */

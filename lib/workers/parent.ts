@@ -97,7 +97,6 @@ export async function startWorkers(options: ParentOptions): Promise<RunningServi
       embeddedUrl: embedded?.url,
       socket,
       journal,
-      isTerminal: process.stdout.isTTY === true,
     })
     hasStarted = true
     shares.join(id)
