@@ -24,6 +24,7 @@ npm run bench -- [options]
   --seconds 4          how long each measurement takes
   --rounds 3           how often the three are measured in turn; the table has the medians
   --only one,rows,…    of: one, rows, write, get, errors, half, slow, big, log
+  --clients 1,32,100   numbers of clients of the part "one"
   --pgbench /path      the pgbench to use; without it the newest that is installed
   --no-peer            without the peer
   --workers 1          WORKERS of the gateway; its CPU is that of the parent and all workers
@@ -47,6 +48,7 @@ interface Options {
   seconds: number
   rounds: number
   parts: string[]
+  clients: number[]
   pgbench: string | undefined
   noPeer: boolean
   workers: string
@@ -56,7 +58,7 @@ const options = readOptions()
 if (options) await runBench((stopping) => main(options, stopping))
 
 async function main(options: Options, stopping: AbortController): Promise<void> {
-  const { seconds, rounds, parts, noPeer, workers } = options
+  const { seconds, rounds, parts, clients, noPeer, workers } = options
   const program = await findPgbench(options.pgbench)
   if (!program) {
     console.log('No pgbench found (Debian: the package postgresql): its columns are empty.\n')
@@ -70,7 +72,8 @@ async function main(options: Options, stopping: AbortController): Promise<void> 
     try {
       const pgbench = program ? pgbenchOn(rig, program, DATABASE) : undefined
       const summary = new Summary()
-      const bench = { seconds, rounds, rig, gateway: serviceOf(rig), peer, pgbench, summary }
+      const gateway = serviceOf(rig)
+      const bench = { seconds, rounds, clients, rig, gateway, peer, pgbench, summary }
       for (const part of parts) await PARTS[part]!(bench)
       summary.print()
     } finally {
@@ -86,6 +89,7 @@ function readOptions(): Options | undefined {
       rounds: { type: 'string', default: '3' },
       only: { type: 'string', default: Object.keys(PARTS).join(',') },
       pgbench: { type: 'string' },
+      clients: { type: 'string', default: '1,32,100' },
       workers: { type: 'string', default: '1' },
       'no-peer': { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -95,7 +99,9 @@ function readOptions(): Options | undefined {
   const unknown = parts.find((part) => !Object.hasOwn(PARTS, part))
   const seconds = Number(values.seconds)
   const rounds = Number(values.rounds)
-  if (values.help || unknown || !(seconds > 0) || !(rounds > 0)) {
+  const clients = values.clients.split(',').map(Number)
+  const numbers = [seconds, rounds, ...clients]
+  if (values.help || unknown || !numbers.every((number) => number > 0)) {
     console.log(
       unknown ? `--only: ${inspect(unknown)} is none of ${Object.keys(PARTS).join(', ')}` : HELP,
     )
@@ -105,6 +111,7 @@ function readOptions(): Options | undefined {
     seconds,
     rounds,
     parts,
+    clients,
     pgbench: values.pgbench,
     noPeer: values['no-peer'],
     workers: values.workers,

@@ -10,6 +10,8 @@ export interface Bench {
   seconds: number
   /** How often what is compared is measured in turn. */
   rounds: number
+  /** Numbers of clients that one row is read with. */
+  clients: number[]
   rig: Rig
   gateway: Service
   peer: Service | undefined

@@ -18,7 +18,11 @@ let isOver = false
 /** When a request was due that no connection was free for. */
 const overdue: number[] = []
 
-const clients = await Promise.all(Array.from({ length: job.clients }, openClient))
+const clients = await Promise.all(
+  Array.from({ length: job.clients }, (_, i) =>
+    openClient(i % 2 === 1 ? job.secondPort : undefined),
+  ),
+)
 const free = [...clients]
 const schedule = job.rate ? startSchedule(job.rate) : undefined
 if (!job.rate) for (const client of free.splice(0)) client.send(performance.now())
@@ -72,8 +76,8 @@ interface Client {
 }
 
 /** A connection with one request on it at a time. */
-async function openClient(): Promise<Client> {
-  const socket = connect({ host: '127.0.0.1', port: job.port, noDelay: true })
+async function openClient(port = job.port): Promise<Client> {
+  const socket = connect({ host: '127.0.0.1', port, noDelay: true })
   await new Promise((resolve, reject) => socket.once('connect', resolve).once('error', reject))
   let dueAt = 0
   let missing = 0

@@ -8,6 +8,8 @@ import { PLATFORM } from './platform.ts'
 /** What the generator sends. */
 export interface Job {
   port: number
+  /** A second service, to which every other client connects. */
+  secondPort?: number
   /** The request up to its content-length, which it has where there is a body. */
   head: string
   body: string
@@ -48,6 +50,7 @@ export interface Load extends Outcome {
 /** The process whose CPU is measured, and its PostgreSQL. */
 export interface Target {
   pid: number
+  secondPid?: number | undefined
   postmaster: number
 }
 
@@ -66,13 +69,17 @@ export async function load(job: Job, target: Target, signal: AbortSignal): Promi
   const closed = once(child, 'close')
   // Told of below, when its output has ended.
   closed.catch(() => {})
+  const cpuNow = () => [
+    serverCpu(target.pid) + (target.secondPid ? serverCpu(target.secondPid) : 0),
+    serverCpu(target.postmaster),
+  ]
   let before = [0, 0]
   let outcome: Outcome | undefined
   let after = before
   for await (const line of createInterface({ input: child.stdout })) {
-    if (line === 'start') before = [serverCpu(target.pid), serverCpu(target.postmaster)]
+    if (line === 'start') before = cpuNow()
     else {
-      after = [serverCpu(target.pid), serverCpu(target.postmaster)]
+      after = cpuNow()
       outcome = JSON.parse(line) as Outcome
     }
   }

@@ -12,8 +12,6 @@ import {
 } from './compare.ts'
 import { VOLATILITIES } from './platform.ts'
 
-const CLIENTS = [1, 32, 100]
-
 /** One row by its key, with the function as platforms write it, and with STABLE. */
 export async function measureOneRow(bench: Bench): Promise<void> {
   const rows = [HEADER]
@@ -21,7 +19,7 @@ export async function measureOneRow(bench: Bench): Promise<void> {
   for (const { suffix, declared } of VOLATILITIES) {
     const name = `get_item${suffix}`
     const script = `\\set id random(1, 100000)\nselect * from ${name}(:id);\n`
-    for (const clients of CLIENTS) {
+    for (const clients of bench.clients) {
       const call = { name, params: '$id' }
       last = await compare(bench, call, script, { clients })
       rows.push(comparisonRow(`${declared}, ${clients} clients`, last))
