@@ -132,7 +132,6 @@ export function logSettings({
   logSuccessesPerSecond,
   otelServiceName,
   slowCallMs,
-  workers,
 }: Config): LogSettings {
   return {
     level: logLevel,
@@ -140,7 +139,6 @@ export function logSettings({
     maxSuccessesPerSecond: logSuccessesPerSecond,
     slowMs: slowCallMs || Infinity,
     serviceName: otelServiceName,
-    isShared: workers > 1,
   }
 }
 

@@ -3,7 +3,6 @@ import { ecs } from './log/ecs.ts'
 import { json } from './log/json.ts'
 import { LeftOut } from './log/left-out.ts'
 import type { Format, LogFields, LogFormat, LogLevel, RequestLine } from './log/line.ts'
-import { SharedOutput, shortPath, wholeLine } from './log/shared-output.ts'
 import { text } from './log/text.ts'
 import { bufferedWriter, type LogTarget, numberLine, priorityOf } from './log/writer.ts'
 
@@ -21,8 +20,6 @@ export interface LogSettings {
   slowMs?: number
   /** Name of the service in `ecs`. */
   serviceName?: string
-  /** Whether other processes write to the same output: then a line has at most 4,096 bytes. */
-  isShared?: boolean
 }
 
 export interface Log {
@@ -43,8 +40,15 @@ export interface Log {
 const SERVICE = 'database-gateway'
 
 /**
+ * Milliseconds that the line of a worker's request may wait for others: each write costs the parent, which
+ * hands it on, as much as a fifth of a call.
+ */
+const WORKER_WAIT_MS = 10
+
+/**
  * Creates a log on consola: lines for people in a terminal, one JSON object a line elsewhere, or what
- * the settings say. Lines of one turn of the event loop are written together.
+ * the settings say. Lines of one turn of the event loop are written together, those of a worker's requests
+ * within 10 ms.
  * @param journal whether the target is systemd's journal, which is told the priority of each line
  * @param worker number of the worker that writes, which its lines have; undefined: a process alone
  */
@@ -53,14 +57,13 @@ export function createLog(
   target: LogTarget = process.stdout,
   { journal = false, worker }: { journal?: boolean; worker?: number } = {},
 ): Log {
-  const shared = new SharedOutput(target)
-  let isShared = false
-  const nextLine = bufferedWriter((lines) => (isShared ? shared.write(lines) : target.write(lines)))
+  const nextLine = bufferedWriter(target)
   const numbered = worker === undefined ? undefined : numberLine(worker)
+  const waitMs = worker === undefined ? 0 : WORKER_WAIT_MS
   /** Returns a line, or its beginning, with what goes before it. */
   const whole = (line: string, level: string) =>
     (journal ? priorityOf(level) : '') + (numbered ? numbered(line) : line)
-  const write = (line: string) => nextLine().add(line).add('\n')
+  const write = (line: string, level: string) => nextLine().add(whole(line, level)).add('\n')
   let format: Format
   /** With what the line of a request begins. */
   let begins: Record<'info' | 'warn', string>
@@ -72,10 +75,7 @@ export function createLog(
       {
         log({ date, type, args }) {
           const [message, fields = {}] = args as [unknown, LogFields | undefined]
-          const entry = (message: string, fields: LogFields) =>
-            whole(format.entry(date, type, message, fields), type)
-          const make = isShared ? wholeLine.bind(undefined, entry) : entry
-          write(make(String(message), fields))
+          write(format.entry(date, type, String(message), fields), type)
         },
       },
     ],
@@ -89,7 +89,6 @@ export function createLog(
     const { level, serviceName = SERVICE } = settings
     maxLevel = LogLevels[level]
     log.level = maxLevel
-    isShared = settings.isShared ?? false
     format = { text, json, ecs: ecs(serviceName) }[
       settings.format ?? (target.isTTY ? 'text' : 'json')
     ]
@@ -100,8 +99,7 @@ export function createLog(
   const request = (line: RequestLine) => {
     const level = line.status >= 500 ? 'warn' : 'info'
     if (maxLevel < LogLevels[level] || leftOut.isLeftOut(line)) return
-    if (isShared) line.path = shortPath(line.path)
-    if (format.request) format.request.write(nextLine().add(begins[level]), line, level)
+    if (format.request) format.request.write(nextLine(waitMs).add(begins[level]), line, level)
     else log[level](`${line.method} ${line.path}`, { ...line })
   }
   configure(typeof given === 'string' ? { level: given } : given)

@@ -1,11 +1,9 @@
 import { fstatSync } from 'node:fs'
 import { LineBuffer } from './line-buffer.ts'
 
-/** Destination of lines, as streams are; `isTTY` says that it is a terminal. */
+/** Destination of lines; `isTTY` says that it is a terminal. */
 export interface LogTarget {
-  write(text: string, done?: () => void): unknown
-  /** Bytes that could not be written yet. */
-  writableLength?: number
+  write(text: string): unknown
   isTTY?: boolean
 }
 
@@ -30,20 +28,28 @@ function forget(end: () => void): void {
 }
 
 /**
- * Returns a function that gives the buffer for the next line, which ends with a line break; the lines of
- * one turn of the event loop are written together.
+ * Returns a function that gives the buffer for the next line, which ends with a line break. It is written
+ * after the turn of the event loop, or may wait so many milliseconds; the lines until then are written
+ * together.
  */
-export function bufferedWriter(write: (lines: string) => void): () => LineBuffer {
+export function bufferedWriter(target: LogTarget): (waitMs?: number) => LineBuffer {
   const lines = new LineBuffer()
+  let waiting: NodeJS.Timeout | undefined
+  let isDue = false
   const flush = () => {
     forget(flush)
-    if (!lines.isEmpty) write(lines.take())
+    clearTimeout(waiting)
+    waiting = undefined
+    isDue = false
+    if (!lines.isEmpty) target.write(lines.take())
   }
-  return () => {
-    if (lines.isEmpty) {
-      atExit.push(flush)
+  return (waitMs = 0) => {
+    if (lines.isEmpty) atExit.push(flush)
+    if (isDue) return lines
+    if (waitMs === 0) {
+      isDue = true
       setImmediate(flush)
-    }
+    } else waiting ??= setTimeout(flush, waitMs)
     return lines
   }
 }

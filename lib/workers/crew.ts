@@ -1,6 +1,7 @@
 import cluster, { type Worker } from 'node:cluster'
 import type { Log } from '../log.ts'
 import type { Load } from '../systemd/describe-status.ts'
+import { passLines } from './lines.ts'
 import type { ToParent, ToWorker } from './messages.ts'
 import { watchDeliveries } from './undelivered.ts'
 
@@ -19,7 +20,7 @@ export interface Member {
 
 interface Process extends Member {
   process: Worker
-  /** Resolves when the process has ended. */
+  /** Resolves when the process has ended and all that it wrote has been handed on. */
   ended: Promise<void>
   isReady: Promise<boolean>
 }
@@ -67,8 +68,9 @@ export class Crew {
 
   constructor(options: CrewOptions) {
     this.#options = options
+    const stdio = ['ignore', 'pipe', 'pipe', 'ipc'] as const
     cluster.schedulingPolicy = cluster.SCHED_RR
-    cluster.setupPrimary({ stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    cluster.setupPrimary({ stdio: [...stdio] })
     process.once('exit', () => this.kill())
   }
 
@@ -151,6 +153,9 @@ export class Crew {
     const worker = cluster.fork(this.#options.env)
     const load = { held: 0, capacity: 0, deploys: 0, away: [] }
     const startedAt = performance.now()
+    const { stdout, stderr } = worker.process
+    if (stdout) passLines(stdout, (text) => process.stdout.write(text))
+    if (stderr) passLines(stderr, (text) => process.stderr.write(text))
     const handOn = watchDeliveries(worker.process)
     const isReady = new Promise<boolean>((resolve) => {
       worker.on('message', (message: ToParent) => {

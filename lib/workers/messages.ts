@@ -26,8 +26,9 @@ export interface Boot {
   embeddedUrl: string | undefined
   /** Descriptor of the parent's passed socket. */
   socket: number | undefined
-  /** Whether the log goes to systemd's journal. */
+  /** Where the parent writes what the worker logs. */
   journal: boolean
+  isTerminal: boolean
 }
 
 /** Asks a worker for connections to a server that it does not use. */

@@ -97,6 +97,7 @@ export async function startWorkers(options: ParentOptions): Promise<RunningServi
       embeddedUrl: embedded?.url,
       socket,
       journal,
+      isTerminal: process.stdout.isTTY === true,
     })
     hasStarted = true
     shares.join(id)

@@ -16,7 +16,7 @@ export async function runWorker(handlersFolder: string): Promise<void> {
   // A terminal sends them to all processes of a group; the parent tells what they mean.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGUSR2'] as const) process.on(signal, () => {})
   const { boot, listen } = await hello()
-  const log = createLog('info', process.stdout, boot)
+  const log = createLog('info', target(boot), boot)
   const stopping = new AbortController()
   let settings: Settings | undefined
   let running: RunningGateway | undefined
@@ -104,6 +104,11 @@ function hello(): Promise<Greeted> {
 /** Sends to the parent. What cannot be sent concerns nobody: the parent has ended, and so does this. */
 function send(message: ToParent): void {
   if (process.connected) process.send!(message, undefined, undefined, () => {})
+}
+
+/** The output that the parent writes on; it knows whether that is a terminal. */
+function target({ isTerminal }: Boot) {
+  return { write: (text: string) => process.stdout.write(text), isTTY: isTerminal }
 }
 
 /** The parent has told what changes: here that is worth a line for developers alone. */

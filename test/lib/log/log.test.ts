@@ -35,6 +35,23 @@ function logTo(settings: LogSettings, options = {}) {
   return { log, lines, entries }
 }
 
+/** Output of a process that runs this module. */
+async function outputOf(code: string): Promise<string> {
+  const typescript = process.env.TEST_BUILD
+    ? []
+    : ['--import', join(PROJECT, 'scripts/typescript.mjs')]
+  const child = spawn(process.execPath, [...typescript, '--input-type=module', '--eval', code])
+  let output = ''
+  child.stdout.on('data', (bytes) => (output += bytes))
+  child.stderr.on('data', (bytes) => (output += bytes))
+  await once(child, 'close')
+  return output
+}
+
+const LOG_MODULE = process.env.TEST_BUILD
+  ? join(process.env.TEST_BUILD, 'lib/log.js')
+  : join(PROJECT, 'lib/log.ts')
+
 describe('LOG_FORMAT', () => {
   it('is JSON with the ids of the trace where the target is no terminal', async () => {
     const { log, entries } = logTo({ level: 'info' })
@@ -167,6 +184,54 @@ describe('LOG_FORMAT', () => {
   })
 })
 
+describe('a worker', () => {
+  function workerLog() {
+    const writes: Json[][] = []
+    const write = (text: string) => {
+      const lines = text.trimEnd().split('\n')
+      writes.push(lines.map((line) => JSON.parse(line)))
+    }
+    return { log: createLog('info', { write }, { worker: 2 }), writes }
+  }
+  const turn = () => new Promise(setImmediate)
+
+  it('writes the lines of requests of some milliseconds together', async () => {
+    const { log, writes } = workerLog()
+    for (let i = 0; i < 3; i++) {
+      log.request({ ...LINE, request_id: `${i}` })
+      await turn()
+    }
+    expect(writes).toEqual([])
+    await until(() => writes.length > 0)
+    expect(writes).toHaveLength(1)
+    expect(writes[0]!.map(({ request_id }) => request_id)).toEqual(['0', '1', '2'])
+    expect(writes[0]![0]).toMatchObject({ worker: 2 })
+  })
+
+  it('writes another line at once, with those that wait before it', async () => {
+    const { log, writes } = workerLog()
+    log.request(LINE)
+    await turn()
+    log.warn('now')
+    log.request({ ...LINE, request_id: 'after' })
+    await turn()
+    const told = writes.map((lines) => lines.map(({ message }) => message))
+    expect(told).toEqual([['POST /call/"x"', 'now', 'POST /call/"x"']])
+    log.request({ ...LINE, request_id: 'later' })
+    await turn()
+    expect(writes).toHaveLength(1)
+    await until(() => writes.length === 2)
+  })
+
+  it('writes what waits when its process ends', async () => {
+    const output = await outputOf(`
+      import { createLog } from ${JSON.stringify(LOG_MODULE)}
+      createLog('info', process.stdout, { worker: 1 }).request(${JSON.stringify(LINE)})
+      process.exit(0)`)
+    expect(JSON.parse(output)).toMatchObject({ worker: 1, request_id: 'one' })
+  })
+})
+
 describe('LOG_SUCCESSES_PER_SEC', () => {
   const sampled = { level: 'info', maxSuccessesPerSecond: 2, slowMs: 100 } as const
 
@@ -187,19 +252,12 @@ describe('LOG_SUCCESSES_PER_SEC', () => {
   })
 
   it('says how many at the end of the process at the latest', async () => {
-    const built = process.env.TEST_BUILD
     const code = `
-      import { createLog } from ${JSON.stringify(built ? join(built, 'lib/log.js') : join(PROJECT, 'lib/log.ts'))}
+      import { createLog } from ${JSON.stringify(LOG_MODULE)}
       const log = createLog({ level: 'info', maxSuccessesPerSecond: 0 })
       for (let i = 0; i < 5; i++) log.request(${JSON.stringify(LINE)})
       process.exit(0)`
-    const typescript = built ? [] : ['--import', join(PROJECT, 'scripts/typescript.mjs')]
-    const options = [...typescript, '--input-type=module', '--eval', code]
-    const child = spawn(process.execPath, options)
-    let output = ''
-    child.stdout.on('data', (bytes) => (output += bytes))
-    child.stderr.on('data', (bytes) => (output += bytes))
-    await once(child, 'close')
+    const output = await outputOf(code)
     expect(JSON.parse(output)).toMatchObject({
       level: 'info',
       message: 'The log leaves out 5 requests that succeeded (LOG_SUCCESSES_PER_SEC)',
