@@ -26,6 +26,7 @@ const OLDEST_POSTGRES = 15
 
 /**
  * Waits for PostgreSQL, finds the database of the catalog, and opens the catalog.
+ * @param mainId as of `openCatalog`
  * @throws {Error} with a message of one line
  */
 export async function openServer(
@@ -33,6 +34,7 @@ export async function openServer(
   server: Server,
   log: Log,
   signal: AbortSignal | undefined,
+  mainId?: string,
 ): Promise<OpenServer> {
   const pools = new Pools(server, config)
   try {
@@ -47,7 +49,7 @@ export async function openServer(
       await checkRights(sql, config)
       return findHome(sql, server.database)
     })
-    const catalog = await pools.use(database, (sql) => openCatalog(sql, given))
+    const catalog = await pools.use(database, (sql) => openCatalog(sql, given, mainId))
     const checksClient = !server.pooler && (await pools.use(database, canCheckClient))
     return { version, home: { ...server, database, checksClient }, catalog }
   } finally {

@@ -7,7 +7,7 @@ import { logWith } from '../log.ts'
 import { openServer } from '../open-server.ts'
 import { describeServer, hostAndPort, hostsAndPorts } from '../postgres/hosts/server.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
-import { checkIdentity } from '../servers/check-identity.ts'
+import { checkIdentity, noteIdentity } from '../servers/check-identity.ts'
 import { checkNotOlder, OlderCopy } from '../servers/older-copy.ts'
 import { reconcile } from '../servers/reconcile.ts'
 import { beginStop, endWork, joinServer, leaveServer, prepareParts } from './parts.ts'
@@ -127,10 +127,12 @@ export class OtherServers {
       main.config.servers.get(name)!,
       log,
       this.#signal,
+      main.catalogId,
     ).catch((error) => {
       throw new Error(`is not usable: ${(error as Error).message}`)
     })
-    await checkIdentity((work) => main.catalog.use(work), name, catalog.id, main.catalogId)
+    const itself = { name, catalog: catalog.id }
+    await checkIdentity(useOf(main), itself, main.catalogId)
     const gateway = createGateway(config, home, log, catalog, main, name)
     const { writtenBefore } = gateway
     writtenBefore.check = async () =>
@@ -138,6 +140,8 @@ export class OtherServers {
     try {
       await writtenBefore.check()
       await joinServer(gateway, await prepareParts(gateway, main.catalogId))
+      // Last: a server that is refused leaves no row.
+      if (await noteIdentity(useOf(main), itself)) await writtenBefore.check()
       if (this.#signal.aborted) throw new Error('is not opened: the gateway is stopping')
     } catch (error) {
       await close(gateway)

@@ -22,21 +22,36 @@ afterAll(async () => {
   await eu1.remove()
 })
 
-test('a server that is main itself is not opened', async () => {
+/** Names of the servers that a catalog of `main` has noted. */
+async function serversOf({ query, server }: TestGateway): Promise<string[]> {
+  const rows = await query(server.database, 'select name from _db_gateway_servers order by name')
+  return rows.map(({ name }) => name)
+}
+
+test('a server that is main itself, or has another name, is not opened', async () => {
   const url = databaseUrlOf(gateway.server.database)
-  const twice = await startTestGateway({ DATABASE_URL: url, SERVERS: `eu2=${url}` })
+  const twice = await startTestGateway({ DATABASE_URL: url, SERVERS: `eu2=${url};eu3=${eu1.uri}` })
   const { body } = await twice.get('/health')
+  const noted = await serversOf(twice)
   await twice.stop()
-  expect(body.servers).toMatchObject([{ connected: true }, { name: 'eu2', connected: false }])
+  expect(body.servers).toMatchObject([
+    { connected: true },
+    { name: 'eu2', connected: false },
+    { name: 'eu3', connected: false },
+  ])
   expect(body.servers[1].why).toContain('is the server main')
+  expect(body.servers[2].why).toContain('is the server eu1')
+  expect(noted).toEqual(['eu1'])
 })
 
 test('a server of another installation is not opened, nor is it a main of its own', async () => {
   const stranger = await startTestGateway({ SERVERS: `eu2=${eu1.uri}` })
   const { body } = await stranger.get('/health')
+  const noted = await serversOf(stranger)
   expect(body.servers[1]).toMatchObject({ name: 'eu2', connected: false })
   expect(body.servers[1].why).toContain('belongs to another installation')
   await stranger.stop()
+  expect(noted).toEqual([])
   await expect(startTestGateway({ DATABASE_URL: eu1.uri })).rejects.toThrow(
     'belongs to another installation',
   )

@@ -11,6 +11,7 @@ import {
   setFingerprint,
 } from './catalog-identity.ts'
 import { createCatalog } from './catalog-table.ts'
+import { checkInstallation } from './main-catalog.ts'
 
 /** Secrets from the settings or from the data folder. */
 export interface GivenSecrets {
@@ -32,11 +33,17 @@ export interface OpenCatalog {
  * Opens the catalog in the connection's database, creates it if it is missing, and finds the secret
  * in force. Without a secret in the settings, the first gateway generates one and stores it in the
  * catalog.
+ * @param mainId id of the catalog of `main`; undefined: it is this one
  * @throws {Error} with a message of one line, if a newer gateway has changed the catalog, or if
- *   this gateway does not have its secret
+ *   this gateway does not have its secret, or if it belongs to another installation
  */
-export async function openCatalog(sql: Sql, given: GivenSecrets): Promise<OpenCatalog> {
+export async function openCatalog(
+  sql: Sql,
+  given: GivenSecrets,
+  mainId: string | undefined,
+): Promise<OpenCatalog> {
   await checkCatalog(sql)
+  await checkInstallation(sql, mainId)
   await createCatalog(sql)
   return inTransaction(sql, async () => {
     const identity = await readIdentity(sql)
