@@ -1,8 +1,14 @@
 import { withSettings } from '../config/live.ts'
 import type { Config } from '../config.ts'
 import type { Server } from '../postgres/hosts/server.ts'
-import type { Sql } from '../postgres/pools/connection.ts'
 import { MAIN_SERVER } from '../servers/parse-servers.ts'
+import { MAINTENANCE, OWN_DATABASE } from '../tenancy/catalog/home.ts'
+import {
+  type Belonging,
+  readBelonging,
+  TAKE_OVER,
+  whyForeign,
+} from '../tenancy/catalog/main-catalog.ts'
 import { type Check, failed, ok, warning } from './check.ts'
 import { checkServer, lookInto } from './server.ts'
 
@@ -12,16 +18,18 @@ interface Identity {
   database: string
   /** Start of the server, and its port: the same if one is asked twice. */
   server: string
-  /** Ids of the catalogs there. */
-  catalogs: string[]
+  /** The catalog there; null if there is none yet, undefined if that is not known. */
+  catalog: Belonging | null | undefined
 }
 
-/** Looks at each server of SERVERS, and whether each is another one. */
+/**
+ * Looks at each server of SERVERS, whether each is another one, and whether they and `main` belong to this
+ * installation.
+ */
 export async function checkServers(config: Config): Promise<Check[]> {
   const checks = await Promise.all(
     [...config.servers].map(([name, server]) => checkOne(config, name, server)),
   )
-  if (checks.length === 0) return []
   return [...checks.flat(), ...(await checkIdentities(config))]
 }
 
@@ -40,19 +48,18 @@ async function checkIdentities(config: Config): Promise<Check[]> {
   const found: Check[] = []
   for (const [name, server] of all) {
     // What cannot be reached has its own check.
-    const identity = await lookInto(config, server, (sql) => identityOf(sql, name)).catch(
-      () => null,
-    )
+    const identity = await identityOf(config, name, server).catch(() => null)
     if (!identity) continue
     for (const one of known) found.push(...compare(one, identity))
     known.push(identity)
+    found.push(...checkInstallation(known[0]!, identity))
   }
   if (found.length > 0 || known.length < 2) return found
   return [ok('servers', `${known.map((one) => one.name).join(', ')} are different servers`)]
 }
 
 function compare(one: Identity, other: Identity): Check[] {
-  const isCatalog = one.catalogs.some((id) => other.catalogs.includes(id))
+  const isCatalog = one.catalog?.id !== undefined && one.catalog.id === other.catalog?.id
   const isServer = one.server === other.server
   const names = `${one.name} and ${other.name}`
   if (isCatalog || (isServer && one.database === other.database)) {
@@ -74,13 +81,47 @@ function compare(one: Identity, other: Identity): Check[] {
   ]
 }
 
-async function identityOf(sql: Sql, name: string): Promise<Identity> {
-  const [row] = await sql<{ database: string; server: string }[]>`
-    select current_database() as database,
-      concat_ws(' ', pg_postmaster_start_time(), current_setting('port')) as server
-  `
-  const catalogs = await sql<{ id: string }[]>`
-    select id::text from _db_gateway_catalog
-  `.catch(() => [])
-  return { name, ...row!, catalogs: catalogs.map(({ id }) => id) }
+/** @param first what is known of `main`, where it is known */
+function checkInstallation(first: Identity, { name, catalog }: Identity): Check[] {
+  if (first.name !== MAIN_SERVER || first.catalog === undefined || !catalog) return []
+  const why = whyForeign(catalog, first.catalog?.id)
+  if (why === undefined) return []
+  const isMain = name === MAIN_SERVER
+  return [
+    failed(
+      isMain ? 'installation' : `${name}: installation`,
+      upperFirst(why),
+      `Correct ${isMain ? 'DATABASE_URL' : 'SERVERS'}; ${TAKE_OVER}`,
+    ),
+  ]
+}
+
+function upperFirst(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}`
+}
+
+async function identityOf(config: Config, name: string, server: Server): Promise<Identity> {
+  const [row] = await lookInto(
+    config,
+    server,
+    (sql) => sql<{ database: string; server: string }[]>`
+      select current_database() as database,
+        concat_ws(' ', pg_postmaster_start_time(), current_setting('port')) as server
+    `,
+  )
+  const catalog = await findCatalog(config, server).catch(() => undefined)
+  return { name, ...row!, catalog }
+}
+
+/** Looks for the catalog where `findHome` does. */
+async function findCatalog(config: Config, server: Server): Promise<Belonging | null> {
+  const found = await lookInto(config, server, async (sql) => {
+    const catalog = await readBelonging(sql)
+    const [own] = await sql`select from pg_database where datname = ${OWN_DATABASE}`
+    return { catalog, hasOwn: own !== undefined }
+  })
+  if (found.catalog || server.database !== MAINTENANCE || !found.hasOwn) {
+    return found.catalog ?? null
+  }
+  return (await lookInto(config, { ...server, database: OWN_DATABASE }, readBelonging)) ?? null
 }

@@ -1,7 +1,13 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { findBrowser, startBrowser } from '../helpers/browser.ts'
 import { cli } from '../helpers/cli.ts'
-import { type Json, startTestGateway, type TestGateway, uniqueName } from '../helpers/gateway.ts'
+import {
+  databaseUrlOf,
+  type Json,
+  startTestGateway,
+  type TestGateway,
+  uniqueName,
+} from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
 import { temporaryFolder } from '../helpers/process.ts'
 import { type OtherServer, startOtherServer } from '../helpers/servers.ts'
@@ -47,8 +53,9 @@ describe('the commands', () => {
   })
 
   test('doctor looks at each server, and whether it is another one', async () => {
-    const examine = async (servers: string) => {
-      const settings = { DATABASE_URL: inject('databaseUrl'), SERVERS: servers }
+    const own = databaseUrlOf(gateway.server.database)
+    const examine = async (servers: string, main = own) => {
+      const settings = { DATABASE_URL: main, SERVERS: servers }
       const { out } = await run(['doctor', '--json'], settings)
       return JSON.parse(out).checks as Json[]
     }
@@ -64,6 +71,19 @@ describe('the commands', () => {
     expect(twice.filter(({ name }) => name === 'servers')).toMatchObject([
       { status: 'error', message: expect.stringContaining('eu1 and eu3 are the same database') },
     ])
+    // The gateways of another installation, which has no catalog yet, and one whose main is eu1.
+    const advice = expect.stringContaining('set main_catalog = null')
+    const foreign = [
+      { name: 'eu1: installation', url: inject('databaseUrl'), servers: `eu1=${eu1.uri}` },
+      { name: 'installation', url: eu1.uri, servers: '' },
+    ]
+    for (const { name, url, servers } of foreign) {
+      const checked = await examine(servers, url)
+      expect(checked.filter((one) => one.name === name)).toMatchObject([
+        { status: 'error', message: expect.stringContaining('another installation'), advice },
+      ])
+    }
+    expect(checks.map(({ name }) => name).join()).not.toContain('installation')
   })
 })
 

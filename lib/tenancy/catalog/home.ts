@@ -2,7 +2,7 @@ import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteIdentifier } from '../../postgres/quote.ts'
 
 /** Maintenance database of every PostgreSQL server; it never holds a new catalog. */
-const MAINTENANCE = 'postgres'
+export const MAINTENANCE = 'postgres'
 
 /** Database that holds the catalog if DATABASE_URL names the maintenance database. */
 export const OWN_DATABASE = 'db_gateway'
