@@ -1,3 +1,4 @@
+import { Together } from '../common/together.ts'
 import { GatewayError } from '../errors.ts'
 import type { OpeningQuestion } from '../postgres/pools/call-sessions.ts'
 
@@ -27,6 +28,11 @@ export class WrittenBefore {
   #onOlder: (() => void) | undefined
   /** Looks whether the server is itself; rejects where it is not, or does not tell. Undefined of `main`. */
   check: (() => Promise<void>) | undefined
+  /** Those who wait for one look share it; it begins after all of them, who have seen something missing. */
+  readonly #looking = new Together<string, boolean>(async (asking) => {
+    const isItself = await this.#look()
+    return asking.map(() => isItself)
+  }, Number.POSITIVE_INFINITY)
 
   /** Notes what the server itself has told, and was found to be in order. */
   note(written: Written | undefined): void {
@@ -46,13 +52,20 @@ export class WrittenBefore {
    * @throws {GatewayError} connection_failed if it is an older copy, or that is not known
    */
   async beSure(database: string): Promise<void> {
+    if (!this.check || (await this.#looking.run(database))) return
+    throw new GatewayError('connection_failed', 'The server may be an older copy of itself', {
+      database,
+    })
+  }
+
+  /** Returns whether the server is known to be itself. */
+  async #look(): Promise<boolean> {
     try {
       await this.check?.()
+      return true
     } catch {
       this.#onOlder?.()
-      throw new GatewayError('connection_failed', 'The server may be an older copy of itself', {
-        database,
-      })
+      return false
     }
   }
 
