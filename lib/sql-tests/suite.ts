@@ -1,5 +1,6 @@
 import { loadModule } from 'libpg-query'
 import type { SchemaArchive, SchemaFile } from '../archive/archive.ts'
+import { createFrom } from '../deploy/database/create-from.ts'
 import { quoteIdentifier } from '../postgres/quote.ts'
 import { type CoveredFunction, countCalls, trackFunctions } from './coverage.ts'
 import { runTest, type TestResult } from './run-test.ts'
@@ -111,7 +112,8 @@ async function clone(scratch: Scratch, count: number): Promise<string[]> {
       const name = `${database}_${i}`
       const quoted = quoteIdentifier(name)
       databases.add(name)
-      await sql.unsafe(`create database ${quoted} template ${quoteIdentifier(database)} ${owner}`)
+      const template = quoteIdentifier(database)
+      await createFrom(sql, `create database ${quoted} template ${template} ${owner}`)
       await sql.unsafe(`revoke all on database ${quoted} from public`)
       names.push(name)
     }

@@ -3,7 +3,7 @@ import { GatewayError } from '../../errors.ts'
 import { isPostgresError } from '../../postgres/errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteIdentifier } from '../../postgres/quote.ts'
-import { INSUFFICIENT_PRIVILEGE, OBJECT_IN_USE } from '../../postgres/sqlstates.ts'
+import { INSUFFICIENT_PRIVILEGE } from '../../postgres/sqlstates.ts'
 import { describeOwner, isSameOwner } from '../../tenancy/catalog/catalog.ts'
 import { addEntry, type NewEntry, readEntry } from '../../tenancy/catalog/catalog-table.ts'
 import {
@@ -22,6 +22,7 @@ import type { DeployParts } from '../parts.ts'
 import { isReserved } from '../templates/names.ts'
 import { checkAdoptable, readUnclaimed } from './adoption.ts'
 import { sequencesOf } from './copied-sequences.ts'
+import { createFrom } from './create-from.ts'
 import { handOver } from './handover.ts'
 import { placed } from './placed.ts'
 import { withDatabaseLock } from './with-lock.ts'
@@ -34,8 +35,6 @@ interface Copied<T> {
   result: T
   role: string | null
 }
-
-const CREATE_ATTEMPTS = 5
 
 const DUPLICATE_DATABASE = '42P04'
 
@@ -173,17 +172,12 @@ export async function createDatabase(
 ): Promise<void> {
   const template = quoteIdentifier(baseTemplate)
   const create = `create database ${quoteIdentifier(name)} template ${template} strategy ${databaseCopy}`
-  for (let attempt = 1; ; attempt++) {
-    try {
-      await admin.unsafe(create)
-      return
-    } catch (error) {
-      if (isPostgresError(error) && error.code === DUPLICATE_DATABASE) throw madeMeanwhile(name)
-      // BASE_TEMPLATE has sessions. template0, the default, accepts none.
-      const isBusy = isPostgresError(error) && error.code === OBJECT_IN_USE
-      if (!isBusy || attempt === CREATE_ATTEMPTS) throw error
-      await new Promise((resolve) => setTimeout(resolve, 200 * attempt))
-    }
+  try {
+    // BASE_TEMPLATE may have sessions. template0, the default, accepts none.
+    await createFrom(admin, create)
+  } catch (error) {
+    if (isPostgresError(error) && error.code === DUPLICATE_DATABASE) throw madeMeanwhile(name)
+    throw error
   }
 }
 
