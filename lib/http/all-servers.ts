@@ -55,6 +55,18 @@ export function serverField(
   return { server: database && (servers.placements.of(database) ?? MAIN_SERVER) }
 }
 
+/** Returns `askServers` with the newest archives of a platform, or of all, as `newestOfMain` has them. */
+export function askWithNewest(
+  gateway: Gateway,
+  query: { server?: unknown },
+  platform?: string,
+): <T>(
+  work: (there: Gateway, newest: NewestArchive[] | undefined) => Promise<T>,
+) => Promise<Gathered<T>> {
+  const newest = newestOfMain(gateway, platform)
+  return (work) => askServers(gateway, query, async (there) => work(there, await newest(there)))
+}
+
 /**
  * Returns a function that gives the newest archives of a platform, or of all, to the query of a server:
  * `main` has the archives. They are read once; undefined for `main` itself, and where it is away.
