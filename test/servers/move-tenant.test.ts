@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { checkMovable } from '../../lib/deploy/relocate/check.ts'
 import { copyCatalogRows } from '../../lib/deploy/relocate/rows.ts'
@@ -279,10 +280,14 @@ describe.runIf(hasTools)('a tenant that is moved to another server', () => {
     }
     const copy = (sql: typeof from, tenantId: string) =>
       copyCatalogRows(from, sql, { platform, tenantId, schema: null }, platform)
+    // As a role that waits for no lock has it.
+    await beside`set lock_timeout = 50`
     await to`begin`
     await beside`begin`
     await copy(to, 'one')
     const second = copy(beside, 'two').then(() => beside`commit`)
+    second.catch(() => {})
+    await sleep(200)
     await to`commit`
     await second
     for (const [table, at] of Object.entries(steps))

@@ -135,7 +135,8 @@ const NOBODY = '00000000-0000-0000-0000-000000000000'
  */
 async function insertNumbered(to: Sql, table: string, key: string[], rows: Row[]): Promise<void> {
   if (rows.length === 0) return
-  await to`select pg_advisory_xact_lock(${to.unsafe(HOURS_LOCK)})`
+  // The sums of an hour may take longer than the role waits for locks.
+  await to.unsafe(`set local lock_timeout = 0; select pg_advisory_xact_lock(${HOURS_LOCK})`)
   const columns = Object.keys(rows[0]!).map(quoteIdentifier).join(', ')
   const isSame = key.map((column) => `t.${column} = r.${column}`).join(' and ')
   await to.unsafe(
