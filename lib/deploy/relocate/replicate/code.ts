@@ -2,10 +2,8 @@ import type { Sql } from '../../../postgres/pools/connection.ts'
 import { readMajor } from '../../../postgres/server-tools.ts'
 import type { Owner } from '../../../tenancy/names.ts'
 import { findNames, moveRefused, type Objects } from '../check.ts'
+import { AS_OWNER, privilegeObjects } from './privileges.ts'
 import { REPLICATED } from './published.ts'
-
-/** The first version whose replication writes to a table as the owner of the table. */
-const AS_OWNER = 16
 
 /** What would run a second time on the other server. */
 export const TRIGGERS: Objects = {
@@ -67,19 +65,23 @@ const CODE: Objects[] = [
   },
 ]
 
-/** Returns what code of a platform keeps its database from being replicated to a server of this major version. */
-export function codeObjects(major: number): Objects[] {
-  return major < AS_OWNER ? [TRIGGERS, ...CODE] : [TRIGGERS]
+/**
+ * Returns what code and privileges keep a database from being replicated to a server of this major version: on it
+ * depends as which role the server writes.
+ */
+export function objectsFor(major: number): Objects[] {
+  const code = major < AS_OWNER ? [TRIGGERS, ...CODE] : [TRIGGERS]
+  return [...code, ...privilegeObjects(major)]
 }
 
 /**
- * Checks that replication runs no code of the platform. The source was checked while it was in use: what counts
- * is what the copy has.
+ * Checks that replication runs no code of the platform, and may write all tables. The source was checked while
+ * it was in use: what counts is what the copy has.
  * @param copy session of the gateway's own role in the copy, in which nobody else works
  * @throws {GatewayError} move_refused
  */
-export async function checkCode(copy: Sql, owner: Owner): Promise<void> {
-  for (const objects of codeObjects(await readMajor(copy))) {
+export async function checkCopy(copy: Sql, owner: Owner): Promise<void> {
+  for (const objects of objectsFor(await readMajor(copy))) {
     const names = await findNames(copy, objects)
     if (names.length === 0) continue
     throw moveRefused(

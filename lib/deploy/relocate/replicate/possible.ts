@@ -6,7 +6,7 @@ import { databaseName, type Owner } from '../../../tenancy/names.ts'
 import { asGateway } from '../../database/handover.ts'
 import { findNames, moveRefused, type Objects } from '../check.ts'
 import type { MoveServers } from '../servers.ts'
-import { codeObjects } from './code.ts'
+import { objectsFor } from './code.ts'
 import { connectionTo } from './link.ts'
 import { REPLICATED } from './published.ts'
 import { OWN_SETTINGS } from './settings.ts'
@@ -76,7 +76,7 @@ export async function whyNotReplicated(
   ]
   const major = await target.catalog.use(readMajor)
   await asGateway(source, databaseName(owner), async (sql) => {
-    found.push(...(await ofDatabase(sql, [...OBJECTS, OWN_SETTINGS, ...codeObjects(major)])))
+    found.push(...(await ofDatabase(sql, [...OBJECTS, OWN_SETTINGS, ...objectsFor(major)])))
   })
   // Only servers that fit are asked to reach each other.
   if (found.length === 0) found.push(...(await reach(servers)))

@@ -10,7 +10,7 @@ import { copyContents } from '../copy.ts'
 import type { Begun, MoveRequest, Sessions } from '../request.ts'
 import type { MoveServers } from '../servers.ts'
 import { readSettings, writeSettings } from '../settings.ts'
-import { checkCode } from './code.ts'
+import { checkCopy } from './code.ts'
 import { checkDefinitions } from './definitions.ts'
 import { copySequences, endStream, goOn, refreshViews } from './finish.ts'
 import { checkDrained, follow, untilConfirmed } from './follow.ts'
@@ -66,7 +66,7 @@ export async function whileFollowed(
     await copyContents(servers, there, schema)
     await asGateway(target, database, async (copy) => {
       await withoutTimeouts(copy)
-      await checkCode(copy, owner)
+      await checkCopy(copy, owner)
       await subscribe(copy, source.server, { id, owner, database })
       const untilNear = follow({
         ...{ admin, there: copy, id, owner, signal },
