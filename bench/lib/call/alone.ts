@@ -9,16 +9,22 @@ import type { Load } from './load.ts'
 const MEGABYTE = 1e6
 const ONE_ROW = { name: 'get_item', params: '$id' }
 
-/** Latencies at half the throughput; gateway and peer in turn, round by round. */
+/** Latencies at half the throughput; gateway and peer in turn, round by round, and the gateway with the peer's calls. */
 export async function measureHalfLoad(bench: Bench): Promise<void> {
   const services = { gateway: bench.gateway, ...(bench.peer && { peer: bench.peer }) }
   const loads: Record<string, Load[]> = {}
+  const note = (name: string, load: Load) => {
+    loads[name] = [...(loads[name] ?? []), load]
+  }
   for (let round = 0; round < bench.rounds; round++) {
+    let rate = 0
     for (const [name, service] of Object.entries(services)) {
       const full = await put(bench, service, ONE_ROW, {})
-      const half = await put(bench, service, ONE_ROW, { rate: full.perSecond / 2 })
-      loads[name] = [...(loads[name] ?? []), half]
+      rate = full.perSecond / 2
+      note(name, await put(bench, service, ONE_ROW, { rate }))
     }
+    if (bench.peer)
+      note('gateway, at the rate of the peer', await put(bench, bench.gateway, ONE_ROW, { rate }))
   }
   const rows = [['', 'calls/s', 'p50 ms', 'p99', 'p99.9', 'p99 : p50', 'of each round']]
   for (const [name, halves] of Object.entries(loads)) {
