@@ -113,7 +113,7 @@ async function measure(
       console.log(
         `${count} databases${where}, started in ${digits(performance.now() - startedAt)} ms\n`,
       )
-      const rows = [['', 'kB', 'ms', 'event loop held up, ms', 'peak RSS MB']]
+      const rows = [['', 'kB', 'ms', 'event loop held up, ms', 'while it ran', 'peak RSS MB']]
       for (const path of PATHS) rows.push([path, ...(await worst(url + path, file))])
       if (there) {
         await sampleProcesses(file)
@@ -193,7 +193,7 @@ async function worst(
   init: RequestInit = {},
   times = TIMES,
 ): Promise<string[]> {
-  const most = [0, 0, 0, 0]
+  const most = [0, 0, 0, 0, 0]
   for (let i = 0; i < times; i++) {
     await sampleProcesses(file)
     const sentAt = performance.now()
@@ -206,10 +206,13 @@ async function worst(
   return most.map(digits)
 }
 
-/** How long the event loop was held up at most since the last sample, in ms, and the largest RSS so far, in MB. */
-async function sampleOf(file: string): Promise<[number, number]> {
+/**
+ * How long the event loop was held up at most since the last sample, in ms, and how long while it had a CPU; and
+ * the largest RSS so far, in MB.
+ */
+async function sampleOf(file: string): Promise<number[]> {
   const [sample] = await sampleProcesses(file)
-  return [sample!.delayMaxMs, peakMemory(sample!.pid) / MEGABYTE]
+  return [sample!.delayMaxMs, sample!.ranMaxMs, peakMemory(sample!.pid) / MEGABYTE]
 }
 
 /** Sends a request and returns the number of bytes of the answer. `fetch` waits for 5 minutes at most. */
