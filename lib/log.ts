@@ -4,7 +4,7 @@ import { json } from './log/json.ts'
 import { LeftOut } from './log/left-out.ts'
 import type { Format, LogFields, LogFormat, LogLevel, RequestLine } from './log/line.ts'
 import { text } from './log/text.ts'
-import { bufferedWriter, type LogTarget, numberLine, priorityOf } from './log/writer.ts'
+import { allTaken, bufferedWriter, type LogTarget, numberLine, priorityOf } from './log/writer.ts'
 
 export { isJournal } from './log/writer.ts'
 export type { LogFields, LogFormat, LogLevel, LogTarget, RequestLine }
@@ -40,8 +40,8 @@ export interface Log {
 const SERVICE = 'database-gateway'
 
 /**
- * Milliseconds that the line of a worker's request may wait for others: each write costs the parent, which
- * hands it on, as much as a fifth of a call.
+ * Milliseconds that the line of a worker's request, but for `text`, may wait for others: each write costs the
+ * parent, which hands it on, as much as a fifth of a call.
  */
 const WORKER_WAIT_MS = 10
 
@@ -104,6 +104,11 @@ export function createLog(
   }
   configure(typeof given === 'string' ? { level: given } : given)
   return Object.assign(log, { request, configure })
+}
+
+/** Resolves when the parent of a worker has been given all lines; what it has not when this exits is lost. */
+export function workerLinesTaken(): Promise<void> {
+  return allTaken(process.stdout, WORKER_WAIT_MS)
 }
 
 /** Returns a log whose lines have these fields too; its settings are those of `log`. */

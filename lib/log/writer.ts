@@ -54,6 +54,15 @@ export function bufferedWriter(target: LogTarget): (waitMs?: number) => LineBuff
   }
 }
 
+/**
+ * Resolves when a stream has taken all lines: what it has not taken when the process exits is lost.
+ * @param waitMs as long as a line may wait
+ */
+export async function allTaken(stream: NodeJS.WritableStream, waitMs: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, waitMs + 1))
+  await new Promise<void>((resolve) => stream.write('', () => resolve()))
+}
+
 /** Priorities of syslog, which the journal reads from the beginning of a line (sd-daemon(3)). */
 const PRIORITIES: Record<string, string> = { error: '<3>', warn: '<4>', info: '<6>' }
 

@@ -12,13 +12,16 @@ interface Named {
   catalog: string
 }
 
+/** A server that is not the one that its name stands for; the message is a predicate. */
+export class WrongServer extends Error {}
+
 /**
  * Checks that a server is the one that had the name before, by the id of its catalog, and is not `main`.
  * Changes nothing.
- * @throws {Error} with a predicate, if it is another one, or has two names
+ * @throws {WrongServer} if it is another one, or has two names
  */
 export async function checkIdentity(use: Use, server: Named, mainId: string): Promise<void> {
-  if (server.catalog === mainId) throw isTwice(MAIN_SERVER)
+  if (server.catalog === mainId) throw new WrongServer(isTwice(MAIN_SERVER))
   await use((sql) => isNoted(sql, server))
 }
 
@@ -51,15 +54,19 @@ async function isNoted(sql: Sql, { name, catalog }: Named): Promise<boolean> {
   `
   const own = rows.find((row) => row.name === name)
   if (own && own.catalog !== catalog) {
-    throw new Error(
+    throw new WrongServer(
       `has the catalog ${catalog}, but the server of this name had ${own.catalog}: SERVERS names another PostgreSQL (after a move on purpose: delete its row in _db_gateway_servers)`,
     )
   }
   const other = rows.find((row) => row.name !== name)
-  if (other) throw isTwice(other.name)
+  if (other) {
+    throw new WrongServer(
+      `${isTwice(other.name)} (if SERVERS does not name ${other.name} any more: delete its row in _db_gateway_servers)`,
+    )
+  }
   return own !== undefined
 }
 
-function isTwice(name: string): Error {
-  return new Error(`is the server ${name} by its catalog: it is given twice`)
+function isTwice(name: string): string {
+  return `is the server ${name} by its catalog: it is given twice`
 }

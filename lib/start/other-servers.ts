@@ -7,7 +7,7 @@ import { logWith } from '../log.ts'
 import { openServer } from '../open-server.ts'
 import { describeServer, hostAndPort, hostsAndPorts } from '../postgres/hosts/server.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
-import { checkIdentity, noteIdentity } from '../servers/check-identity.ts'
+import { checkIdentity, noteIdentity, WrongServer } from '../servers/check-identity.ts'
 import { checkNotOlder, OlderCopy } from '../servers/older-copy.ts'
 import { reconcile } from '../servers/reconcile.ts'
 import { beginStop, endWork, joinServer, leaveServer, prepareParts } from './parts.ts'
@@ -145,7 +145,7 @@ export class OtherServers {
       if (this.#signal.aborted) throw new Error('is not opened: the gateway is stopping')
     } catch (error) {
       await close(gateway)
-      if (error instanceof OlderCopy) throw error
+      if (error instanceof OlderCopy || error instanceof WrongServer) throw error
       throw new Error(`cannot be prepared: ${(error as Error).message}`)
     }
     main.servers.note(name, gateway)

@@ -1,6 +1,6 @@
 import { forgetSecrets } from '../config/secrets.ts'
 import { type Config, logSettings, Settings } from '../config.ts'
-import { createLog, type Log } from '../log.ts'
+import { createLog, type Log, workerLinesTaken } from '../log.ts'
 import { reloadSettings } from '../reload.ts'
 import { loadOf, type RunningGateway, startGateway } from '../start.ts'
 import { dividedSettings } from './divided-settings.ts'
@@ -27,6 +27,7 @@ export async function runWorker(handlersFolder: string): Promise<void> {
       // The parent gives new connections to the one that replaces this.
       if (!isReplaced) await running?.retire()
       await running?.stop({ isReplaced })
+      await workerLinesTaken()
       process.exit(0)
     } catch (error) {
       log.error(`The shutdown failed: ${(error as Error).message}`)

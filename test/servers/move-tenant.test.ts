@@ -279,7 +279,7 @@ describe.runIf(hasTools)('a tenant that is moved to another server', () => {
         `
     }
     const copy = (sql: typeof from, tenantId: string) =>
-      copyCatalogRows(from, sql, { platform, tenantId, schema: null }, platform)
+      copyCatalogRows(from, sql, { platform, tenantId, schema: null }, platform, 5000)
     // As a role that waits for no lock has it.
     await beside`set lock_timeout = 50`
     await to`begin`

@@ -1,6 +1,9 @@
+import { GatewayError } from '../../errors.ts'
 import { forEachBatch } from '../../postgres/batches.ts'
+import { isPostgresError } from '../../postgres/errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteIdentifier } from '../../postgres/quote.ts'
+import { LOCK_NOT_AVAILABLE } from '../../postgres/sqlstates.ts'
 import { noteLimits, noteSchemas, noteSuspensions } from '../../tenancy/catalog/catalog-identity.ts'
 import { databaseName, type Owner } from '../../tenancy/names.ts'
 import { moveSlow } from '../../usage/slow/table.ts'
@@ -43,12 +46,15 @@ const ANEW = {
  * the transaction that is open there: the entry with labels, limits, suspension, scheduled drop and
  * stored schemas, and the history with what was used.
  * @param role role of the platform on the other server
+ * @param waitMs how long gateways may sum up hours of usage there meanwhile
+ * @throws {GatewayError} tenant_busy if they take longer
  */
 export async function copyCatalogRows(
   from: Sql,
   to: Sql,
   owner: Owner,
   role: string,
+  waitMs: number,
 ): Promise<void> {
   const database = databaseName(owner)
   const [entry] = await from<{ row: Row }[]>`
@@ -66,7 +72,7 @@ export async function copyCatalogRows(
         ${table === '_db_gateway_call_hours' ? from.unsafe(IS_IN_NO_MINUTES) : from``}
       order by ${from.unsafe(key)}
     `
-    await forEachBatch(rows, ROWS, (some) => copyHistory(to, table, without, some))
+    await forEachBatch(rows, ROWS, (some) => copyHistory(to, table, without, some, waitMs))
   }
 }
 
@@ -91,6 +97,7 @@ async function copyHistory(
   table: string,
   without: string[],
   some: { row: Row }[],
+  waitMs: number,
 ): Promise<void> {
   const rows = some.map(({ row }) => {
     const copied = { ...row }
@@ -99,7 +106,7 @@ async function copyHistory(
     return copied
   })
   const numbered = NUMBERED[table]
-  if (numbered) await insertNumbered(to, table, numbered, rows)
+  if (numbered) await insertNumbered(to, table, numbered, rows, waitMs)
   else await insert(to, table, rows, table === '_db_gateway_usage' ? ADD_TO_COUNTS : undefined)
 }
 
@@ -133,10 +140,23 @@ const NOBODY = '00000000-0000-0000-0000-000000000000'
  * The rows that come get the numbers after those that are there. Until the transaction ends, nobody else
  * numbers such rows: neither another move nor a gateway that sums up hours.
  */
-async function insertNumbered(to: Sql, table: string, key: string[], rows: Row[]): Promise<void> {
+async function insertNumbered(
+  to: Sql,
+  table: string,
+  key: string[],
+  rows: Row[],
+  waitMs: number,
+): Promise<void> {
   if (rows.length === 0) return
   // The sums of an hour may take longer than the role waits for locks.
-  await to.unsafe(`set local lock_timeout = 0; select pg_advisory_xact_lock(${HOURS_LOCK})`)
+  const lock = `set local lock_timeout = ${waitMs}; select pg_advisory_xact_lock(${HOURS_LOCK})`
+  await to.unsafe(lock).catch((error) => {
+    if (!isPostgresError(error) || error.code !== LOCK_NOT_AVAILABLE) throw error
+    throw new GatewayError(
+      'tenant_busy',
+      `Gateways sum up hours of usage on the other server, which the move has waited for ${waitMs} ms: try it again`,
+    )
+  })
   const columns = Object.keys(rows[0]!).map(quoteIdentifier).join(', ')
   const isSame = key.map((column) => `t.${column} = r.${column}`).join(' and ')
   await to.unsafe(

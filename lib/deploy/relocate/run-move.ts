@@ -195,7 +195,7 @@ async function copyAll(
   servers: MoveServers,
   sessions: Sessions,
   fitting: Fitting,
-  { owner, onStep }: MoveRequest,
+  { owner, onStep, maxWaitMs }: MoveRequest,
   begun: Begun,
   signal: AbortSignal,
   following: Following | undefined,
@@ -219,7 +219,7 @@ async function copyAll(
   onStep('comparing')
   const [copied] = await Promise.all([readContents(target, databaseName(owner), hasRows), reading])
   checkSame(await reading, copied, isSameVersion)
-  await inTransaction(there, () => copyCatalogRows(admin, there, owner, role))
+  await inTransaction(there, () => copyCatalogRows(admin, there, owner, role, maxWaitMs))
   signal.throwIfAborted()
 }
 

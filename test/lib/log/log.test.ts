@@ -230,6 +230,16 @@ describe('a worker', () => {
       process.exit(0)`)
     expect(JSON.parse(output)).toMatchObject({ worker: 1, request_id: 'one' })
   })
+
+  it('ends when all that it wrote is taken', async () => {
+    const output = await outputOf(`
+      import { createLog, workerLinesTaken } from ${JSON.stringify(LOG_MODULE)}
+      const log = createLog('info', process.stdout, { worker: 1 })
+      for (let i = 0; i < 3000; i++) log.request(${JSON.stringify(LINE)})
+      await workerLinesTaken()
+      process.exit(0)`)
+    expect(output.trimEnd().split('\n')).toHaveLength(3000)
+  })
 })
 
 describe('LOG_SUCCESSES_PER_SEC', () => {
