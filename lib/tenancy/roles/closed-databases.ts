@@ -1,5 +1,7 @@
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteIdentifier } from '../../postgres/quote.ts'
+import { inTransaction } from '../../postgres/transaction.ts'
+import { databaseLock } from '../database-lock.ts'
 
 interface OpenDatabase {
   name: string
@@ -9,7 +11,8 @@ interface OpenDatabase {
 /**
  * Revokes CONNECT from PUBLIC, and so from the platforms' roles, on the databases that the
  * gateway's role owns. A superuser may own databases of other applications: if the gateway's role
- * is one, only the catalog's database, to which `sql` is connected, is closed.
+ * is one, only the catalog's database, to which `sql` is connected, is closed. A database that somebody
+ * makes at this moment is closed by whoever makes it.
  * @returns names of the databases that PUBLIC can still connect to, in order
  */
 export async function closeDatabases(sql: Sql): Promise<string[]> {
@@ -27,9 +30,22 @@ export async function closeDatabases(sql: Sql): Promise<string[]> {
   const left: string[] = []
   for (const { name, is_own } of open) {
     if (!is_own) left.push(name)
-    else await revokeConnect(sql, name)
+    else await closeUnlessMade(sql, name)
   }
   return left
+}
+
+/**
+ * Two sessions that change the owner or the privileges of a database at once end one of them with "tuple
+ * concurrently updated": that of a deploy, of which a request would fail.
+ */
+function closeUnlessMade(sql: Sql, name: string): Promise<void> {
+  return inTransaction(sql, async () => {
+    const [lock] = await sql<{ is_free: boolean }[]>`
+      select pg_try_advisory_xact_lock(${databaseLock(sql, name)}) as is_free
+    `
+    if (lock!.is_free) await sql.unsafe(revokeStatement(name))
+  }).catch(tolerate)
 }
 
 /**
@@ -37,14 +53,13 @@ export async function closeDatabases(sql: Sql): Promise<string[]> {
  * alone uses; needs a superuser.
  */
 export async function closeMaintenance(sql: Sql): Promise<void> {
-  for (const name of ['postgres', 'template1']) await revokeConnect(sql, name)
+  for (const name of ['postgres', 'template1'])
+    await sql.unsafe(revokeStatement(name)).catch(tolerate)
 }
 
 /** Tolerates a database that is dropped, or closed by another gateway, at the same time. */
-async function revokeConnect(sql: Sql, name: string): Promise<void> {
-  await sql.unsafe(revokeStatement(name)).catch((error: { code?: string }) => {
-    if (error.code !== UNDEFINED_DATABASE && error.code !== INTERNAL_ERROR) throw error
-  })
+function tolerate(error: { code?: string }): void {
+  if (error.code !== UNDEFINED_DATABASE && error.code !== INTERNAL_ERROR) throw error
 }
 
 const UNDEFINED_DATABASE = '3D000'
