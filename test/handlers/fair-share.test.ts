@@ -70,7 +70,8 @@ test('a platform that floods has no more connections than MAX_CONNECTIONS_PER_PL
   while (!done) {
     const [row] = await gateway.query(
       gateway.server.database,
-      `select count(*)::int as n from pg_stat_activity where datname like '${noisy}%'`,
+      `select count(*)::int as n from pg_stat_activity
+       where datname like '${noisy}%' and backend_type = 'client backend'`,
     )
     most = Math.max(most, row.n)
   }
