@@ -1,8 +1,8 @@
 import { defineHandler, type H3EventContext } from 'h3'
-import { askServers, awayField, newestOfMain } from '../../lib/http/all-servers.ts'
+import { askServers, newestOfMain } from '../../lib/http/all-servers.ts'
 import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
 import { parseCount, parseSwitch, parseText, readQuery } from '../../lib/http/body/page-query.ts'
-import { compareBytes, joinRows } from '../../lib/servers/fan-in.ts'
+import { awayField, compareBytes, joinRows } from '../../lib/servers/fan-in.ts'
 import type { DatabasePage, ListedDatabase } from '../../lib/tenancy/catalog/database-list.ts'
 import { describeLimits } from '../../lib/tenancy/limits/tenant-limits.ts'
 import { databaseName, parsePlatform } from '../../lib/tenancy/names.ts'
@@ -65,7 +65,7 @@ export default defineHandler({
       databases,
       count: databases.length,
       ...(limit !== undefined && { next_after: isMore ? databases.at(-1)!.name : null }),
-      ...awayField(gateway, gathered),
+      ...awayField(gateway.servers, gathered),
     })
   },
 })

@@ -1,10 +1,10 @@
 import { defineHandler } from 'h3'
 import { newestFirst, parsePlace, placeOf } from '../../lib/deploy/deployments/merged-page.ts'
 import { GatewayError } from '../../lib/errors.ts'
-import { askServers, awayField } from '../../lib/http/all-servers.ts'
+import { askServers } from '../../lib/http/all-servers.ts'
 import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
 import { parseCount, readQuery } from '../../lib/http/body/page-query.ts'
-import { joinRows } from '../../lib/servers/fan-in.ts'
+import { awayField, joinRows } from '../../lib/servers/fan-in.ts'
 import type { Owner } from '../../lib/tenancy/names.ts'
 import {
   type GivenOwner,
@@ -69,7 +69,7 @@ export default defineHandler({
       deployments,
       count: deployments.length,
       next_after: deployments.length === limit ? placeOf(deployments.at(-1)!) : null,
-      ...awayField(gateway, gathered),
+      ...awayField(gateway.servers, gathered),
     })
   },
 })

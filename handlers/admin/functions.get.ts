@@ -1,7 +1,8 @@
 import { defineHandler, type H3EventContext } from 'h3'
-import { askServers, awayField, parseServer, serverField } from '../../lib/http/all-servers.ts'
+import { askServers, parseServer, serverField } from '../../lib/http/all-servers.ts'
 import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
 import { parseChoice, parseCount, parseText, readQuery } from '../../lib/http/body/page-query.ts'
+import { awayField } from '../../lib/servers/fan-in.ts'
 import { databaseName, type Owner } from '../../lib/tenancy/names.ts'
 import { type GivenOwner, OWNER_MEMBERS, parseNarrowed } from '../../lib/tenancy/owners.ts'
 import { GROUPS } from '../../lib/usage/read.ts'
@@ -138,5 +139,5 @@ async function readAll(
   const shown = functions.map((one) =>
     one.database === null ? one : { ...one, ...serverField(gateway, one.database) },
   )
-  return { functions: shown, series, ...awayField(gateway, gathered) }
+  return { functions: shown, series, ...awayField(gateway.servers, gathered) }
 }

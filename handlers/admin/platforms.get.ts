@@ -1,6 +1,7 @@
 import { defineHandler } from 'h3'
-import { askServers, awayField } from '../../lib/http/all-servers.ts'
+import { askServers } from '../../lib/http/all-servers.ts'
 import { readQuery } from '../../lib/http/body/page-query.ts'
+import { awayField } from '../../lib/servers/fan-in.ts'
 import { joinPlatforms } from '../../lib/tenancy/platforms.ts'
 
 export default defineHandler({
@@ -17,6 +18,6 @@ export default defineHandler({
     const platforms = joinPlatforms(gathered.answers.map(({ answer }) => answer)).filter(
       ({ name }) => request.mayName?.(name) ?? true,
     )
-    return { platforms, count: platforms.length, ...awayField(gateway, gathered) }
+    return { platforms, count: platforms.length, ...awayField(gateway.servers, gathered) }
   },
 })

@@ -1,8 +1,8 @@
 import { defineHandler } from 'h3'
-import { askServers, awayField } from '../../lib/http/all-servers.ts'
+import { askServers } from '../../lib/http/all-servers.ts'
 import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
 import { parseCount, parseText, readQuery } from '../../lib/http/body/page-query.ts'
-import { compareBytes, joinRows } from '../../lib/servers/fan-in.ts'
+import { awayField, compareBytes, joinRows } from '../../lib/servers/fan-in.ts'
 import { databaseName } from '../../lib/tenancy/names.ts'
 import { type GivenOwner, OWNER_MEMBERS, parseNarrowed } from '../../lib/tenancy/owners.ts'
 
@@ -63,7 +63,7 @@ export default defineHandler({
       slow,
       slow_call_ms: gateway.config.slowCallMs,
       count: slow.length,
-      ...awayField(gateway, gathered),
+      ...awayField(gateway.servers, gathered),
     })
   },
 })

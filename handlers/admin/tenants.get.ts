@@ -1,8 +1,8 @@
 import { defineHandler } from 'h3'
-import { askServers, awayField } from '../../lib/http/all-servers.ts'
+import { askServers } from '../../lib/http/all-servers.ts'
 import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
 import { parseChoice, parseCount, parseText, readQuery } from '../../lib/http/body/page-query.ts'
-import { compareBytes, joinRows } from '../../lib/servers/fan-in.ts'
+import { awayField, compareBytes, joinRows } from '../../lib/servers/fan-in.ts'
 import { STATES } from '../../lib/tenancy/catalog/tenant-rows.ts'
 import { parseLabelFilter } from '../../lib/tenancy/labels.ts'
 import { parsePlatform } from '../../lib/tenancy/names.ts'
@@ -53,7 +53,7 @@ export default defineHandler({
       tenants,
       count: tenants.length,
       next_after: found.length > limit ? tenants.at(-1)!.database : null,
-      ...awayField(gateway, gathered),
+      ...awayField(gateway.servers, gathered),
     })
   },
 })

@@ -1,5 +1,5 @@
 import { defineHandler, type H3EventContext } from 'h3'
-import { askServers, awayField, parseServer } from '../../lib/http/all-servers.ts'
+import { askServers, parseServer } from '../../lib/http/all-servers.ts'
 import { answerInSlices } from '../../lib/http/answer/json-slices.ts'
 import {
   parseChoice,
@@ -8,7 +8,7 @@ import {
   parseText,
   readQuery,
 } from '../../lib/http/body/page-query.ts'
-import { isAway, whileAnswering } from '../../lib/servers/fan-in.ts'
+import { awayField, isAway, whileAnswering } from '../../lib/servers/fan-in.ts'
 import { databaseName, type Owner } from '../../lib/tenancy/names.ts'
 import { type GivenOwner, OWNER_MEMBERS, parseNarrowed } from '../../lib/tenancy/owners.ts'
 import { addDays, mergeUsage, type UsageEntry } from '../../lib/usage/merge.ts'
@@ -119,7 +119,7 @@ async function readAll(
       if (placed !== undefined) shown.server = placed
     }
   }
-  if (!perDay) return { found, ...awayField(gateway, gathered) }
+  if (!perDay) return { found, ...awayField(gateway.servers, gathered) }
   const keys = found.map(({ key }) => key)
   const days = await askServers(gateway, { server }, (there) => there.usage.readDays(query, keys))
   addDays(
@@ -127,7 +127,7 @@ async function readAll(
     days.answers.map(({ answer }) => answer),
   )
   const away = [...new Set([...gathered.away, ...days.away])]
-  return { found, ...awayField(gateway, { away }) }
+  return { found, ...awayField(gateway.servers, { away }) }
 }
 
 /** Returns whose database an owner means; by its place alone, where its server is away. */

@@ -1,3 +1,4 @@
+import { upperFirst } from '../common/upper-first.ts'
 import { withSettings } from '../config/live.ts'
 import type { Config } from '../config.ts'
 import type { Server } from '../postgres/hosts/server.ts'
@@ -94,10 +95,6 @@ function checkInstallation(first: Identity, { name, catalog }: Identity): Check[
       `Correct ${isMain ? 'DATABASE_URL' : 'SERVERS'}; ${TAKE_OVER}`,
     ),
   ]
-}
-
-function upperFirst(text: string): string {
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}`
 }
 
 async function identityOf(config: Config, name: string, server: Server): Promise<Identity> {

@@ -35,14 +35,6 @@ export function parseServer(
   return name === undefined ? undefined : servers.checkName('server', name)
 }
 
-/** Returns the field of a list that names the servers that have not answered; none without SERVERS. */
-export function awayField(
-  { servers }: Gateway,
-  { away }: { away: string[] },
-): { servers_away?: string[] } {
-  return servers.areSeveral ? { servers_away: away } : {}
-}
-
 /**
  * Returns the field that says on which server a database is, or null for one that is not known yet; none
  * without SERVERS.

@@ -1,4 +1,5 @@
 import { fstatSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { LineBuffer } from './line-buffer.ts'
 
 /** Destination of lines; `isTTY` says that it is a terminal. */
@@ -59,7 +60,7 @@ export function bufferedWriter(target: LogTarget): (waitMs?: number) => LineBuff
  * @param waitMs as long as a line may wait
  */
 export async function allTaken(stream: NodeJS.WritableStream, waitMs: number): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, waitMs + 1))
+  await sleep(waitMs + 1)
   await new Promise<void>((resolve) => stream.write('', () => resolve()))
 }
 

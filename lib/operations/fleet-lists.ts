@@ -3,7 +3,14 @@ import type { Abilities } from '../fleet/abilities.ts'
 import type { Fleet } from '../fleet/fleet.ts'
 import { byDatabase, joinFleets } from '../fleet/join-fleets.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
-import { type Gathered, gather, isAway, joinRows, whileAnswering } from '../servers/fan-in.ts'
+import {
+  awayField,
+  type Gathered,
+  gather,
+  isAway,
+  joinRows,
+  whileAnswering,
+} from '../servers/fan-in.ts'
 import { MAIN_SERVER } from '../servers/parse-servers.ts'
 import type { ServerEntry } from '../servers/servers.ts'
 import { readFormer } from '../tenancy/catalog/moved-away.ts'
@@ -96,6 +103,6 @@ async function readMoving(servers: ListedServers, platform: string) {
 }
 
 /** The servers that there are, and those of them that have not answered; nothing without SERVERS. */
-function serverFields(servers: ListedServers, { away }: { away: string[] }) {
-  return servers.areSeveral && { servers: servers.names(), servers_away: away }
+function serverFields(servers: ListedServers, gathered: { away: string[] }) {
+  return servers.areSeveral && { servers: servers.names(), ...awayField(servers, gathered) }
 }

@@ -139,3 +139,11 @@ function silence(there: Asked, server: string, signal: AbortSignal): Promise<nev
     look().catch(() => {})
   })
 }
+
+/** Returns the field of a list that names the servers that have not answered; none without SERVERS. */
+export function awayField(
+  { areSeveral }: { readonly areSeveral: boolean },
+  { away }: { away: string[] },
+): { servers_away?: string[] } {
+  return areSeveral ? { servers_away: away } : {}
+}

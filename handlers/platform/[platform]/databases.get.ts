@@ -1,8 +1,8 @@
 import { defineHandler, getRouterParams } from 'h3'
-import { askServers, awayField, checkKnown } from '../../../lib/http/all-servers.ts'
+import { askServers, checkKnown } from '../../../lib/http/all-servers.ts'
 import { answerInSlices } from '../../../lib/http/answer/json-slices.ts'
 import { parseText, readQuery } from '../../../lib/http/body/page-query.ts'
-import { compareBytes, joinRows } from '../../../lib/servers/fan-in.ts'
+import { awayField, compareBytes, joinRows } from '../../../lib/servers/fan-in.ts'
 import { parsePlatform, sanitize } from '../../../lib/tenancy/names.ts'
 import type { PlatformDatabase } from '../../../lib/tenancy/platform-databases.ts'
 
@@ -37,7 +37,7 @@ export default defineHandler({
       there.platforms.databases(platform, schema),
     )
     const databases = await joinRows(gateway.servers, gathered.answers, byName)
-    const away = awayField(gateway, gathered)
+    const away = awayField(gateway.servers, gathered)
     return answerInSlices({ platform, databases, count: databases.length, ...away })
   },
 })

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { isPostgresError } from '../../postgres/errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { OBJECT_IN_USE } from '../../postgres/sqlstates.ts'
@@ -17,7 +18,7 @@ export async function createFrom(sql: Sql, create: string): Promise<void> {
     } catch (error) {
       const isBusy = isPostgresError(error) && error.code === OBJECT_IN_USE
       if (!isBusy || attempt === ATTEMPTS) throw error
-      await new Promise((resolve) => setTimeout(resolve, 200 * attempt))
+      await sleep(200 * attempt)
     }
   }
 }

@@ -1,3 +1,4 @@
+import { upperFirst } from '../../common/upper-first.ts'
 import { GatewayError } from '../../errors.ts'
 import type { After } from '../objects/after.ts'
 import { classOf } from '../objects/object.ts'
@@ -13,7 +14,7 @@ export function remadeWarnings({ drop }: CodeState, { found }: After): string[] 
   const there = new Set([...found.byKey.values()].map(({ identity }) => identity))
   return [...drop.values()].flatMap(({ kind, identity }) => {
     if (classOf(kind) !== 'routine' || !there.has(identity)) return []
-    const what = `${kind.charAt(0).toUpperCase()}${kind.slice(1)} ${identity}`
+    const what = `${upperFirst(kind)} ${identity}`
     return [
       `${what} was dropped and created again, because its result type or the names or defaults of its arguments changed`,
     ]
