@@ -51,6 +51,16 @@ export function isQueryCanceled(error: unknown): boolean {
   return isPostgresError(error) && error.code === QUERY_CANCELED
 }
 
+/**
+ * Whether another session changed the same row of a system catalog at the same time, as two sessions do
+ * that change the owner and the privileges of a database at once: PostgreSQL ends one of them with XX000,
+ * "tuple concurrently updated" (simple_heap_update in heapam.c). A retry succeeds.
+ */
+export function isCatalogConflict(error: unknown): boolean {
+  const from = error instanceof GatewayError ? error.cause : error
+  return isPostgresError(from) && /^simple_heap_(update|delete)$/.test(from.routine ?? '')
+}
+
 /** Whether the connection to PostgreSQL was lost or refused, so that a retry may succeed. */
 export function isConnectionLost(error: unknown): boolean {
   if (error instanceof GatewayError) return error.code === 'connection_failed'
@@ -106,7 +116,9 @@ export function fromPostgres(error: unknown, database: string): unknown {
     return new GatewayError('query_timeout', excerpt(error.message), details)
   }
   const status = sqlstateStatus(error.code)
-  return new GatewayError('query_failed', excerpt(error.message), details, status)
+  const failed = new GatewayError('query_failed', excerpt(error.message), details, status)
+  failed.cause = error
+  return failed
 }
 
 /**

@@ -1,5 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Json, startTestGateway, type TestGateway, uniqueName } from '../helpers/gateway.ts'
+import {
+  connectTo,
+  type Json,
+  startTestGateway,
+  type TestGateway,
+  uniqueName,
+} from '../helpers/gateway.ts'
 import { pack } from '../helpers/platforms.ts'
 import { eventually } from '../helpers/process.ts'
 import { openRaw, parseAnswer } from '../helpers/raw-http.ts'
@@ -54,9 +60,13 @@ describe('whether the gateway works', () => {
 test('while it drains, /ready is 503 and /live and /health are 200', async () => {
   const gateway = await startTestGateway()
   const platform = uniqueName('drain')
-  await gateway.register(platform, await pack(SLEEPER))
+  const wait =
+    'create function wait() returns void language sql as $$ select pg_advisory_xact_lock(7) $$;'
+  await gateway.register(platform, await pack({ 'functions/wait.pssql': wait }))
+  const holder = connectTo(`${platform}_main`)
+  await holder`select pg_advisory_lock(7)`
   const kept = await Promise.all(['/ready', '/live', '/health'].map(() => openRaw(gateway.url)))
-  const nap = gateway.call(platform, 'nap', [1])
+  const waits = gateway.call(platform, 'wait')
   await eventually('it runs', () => gateway.gateway.pools.report().pools.some(({ busy }) => busy))
   const stopped = gateway.stop()
   const statuses: Json[] = []
@@ -72,6 +82,7 @@ test('while it drains, /ready is 503 and /live and /health are 200', async () =>
     ['/live', 200, 'live'],
     ['/health', 200, 'healthy'],
   ])
-  expect((await nap).status).toBe(200)
+  await holder.end()
+  expect((await waits).status).toBe(200)
   await stopped
 })

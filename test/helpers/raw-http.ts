@@ -24,6 +24,8 @@ export async function openRaw(url: string): Promise<RawConnection> {
   // Close the own end only after the gateway has closed its end, which is what tests check.
   socket.once('end', () => socket.end())
   const closed = once(socket, 'close').then(() => text)
+  // A test may await it only after it has failed.
+  closed.catch(() => {})
   await once(socket, 'connect')
   return { socket, text: () => text, closed }
 }

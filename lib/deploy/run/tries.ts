@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { GatewayError } from '../../errors.ts'
-import { isPostgresError } from '../../postgres/errors.ts'
+import { isCatalogConflict, isPostgresError } from '../../postgres/errors.ts'
 import { StatementError } from '../failure.ts'
 import type { TimeLimit } from './time-limit.ts'
 
@@ -26,9 +26,10 @@ export function lockWaitMs(): number {
   return Math.round(between(MIN_WAIT_MS, MAX_WAIT_MS))
 }
 
-/** Whether an error is a lock timeout or a deadlock. */
+/** Whether an error is a lock timeout, a deadlock or a change of the same row of a system catalog. */
 export function isLockError(error: unknown): boolean {
-  if (error instanceof StatementError) return LOCK_ERRORS.has(error.error.code)
+  if (error instanceof StatementError) return isLockError(error.error)
+  if (isCatalogConflict(error)) return true
   if (error instanceof GatewayError) return LOCK_ERRORS.has(String(error.details.sqlstate))
   return isPostgresError(error) && LOCK_ERRORS.has(error.code)
 }

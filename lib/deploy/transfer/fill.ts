@@ -1,5 +1,5 @@
 import { GatewayError } from '../../errors.ts'
-import { fromPostgres } from '../../postgres/errors.ts'
+import { fromPostgres, isCatalogConflict } from '../../postgres/errors.ts'
 import { type ListedDump, type Pieces, restore } from '../../postgres/pg-restore.ts'
 import { ToolError } from '../../postgres/pg-tools.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
@@ -30,13 +30,21 @@ const LACKS_SCHEMA = /\bdoes not exist\b[\s\S]*\nCONTEXT: /
 const NAME_SCHEMAS =
   'A dump is restored with an empty search_path: functions of generated columns, indexes, constraints and triggers have to name the schemas of what they use, or to have "set search_path". Change them in the source and export it again'
 
-/** Makes the role the only one that can connect, apart from the gateway's. */
+/**
+ * Makes the role the only one that can connect, apart from the gateway's. A gateway of another catalog that
+ * starts may close the new database at this moment.
+ */
 export async function giveTo(admin: Sql, database: string, role: string): Promise<void> {
   const name = quoteIdentifier(database)
-  await admin.unsafe(`
-    revoke all on database ${name} from public;
-    alter database ${name} owner to ${quoteIdentifier(role)}
-  `)
+  const give = () =>
+    admin.unsafe(`
+      revoke all on database ${name} from public;
+      alter database ${name} owner to ${quoteIdentifier(role)}
+    `)
+  await give().catch((error) => {
+    if (!isCatalogConflict(error)) throw error
+    return give()
+  })
 }
 
 /**
