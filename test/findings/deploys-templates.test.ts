@@ -321,6 +321,45 @@ describe('what is in the way', () => {
     expect(await oids(`${platform}_south`)).toEqual(await oids(template.database))
   })
 
+  test.each([
+    ['changed by hand', 'drop function motto(); create table planted (n int);'],
+    ['changed in a column', 'alter table item alter name drop not null;'],
+    ['made by hand', ''],
+  ])('one that was %s: the files run, and it is built anew', async (_, change) => {
+    const platform = uniqueName('tpl')
+    const archive = await pack(BASE)
+    await gateway.register(platform, archive)
+    const [{ database }] = await settled(platform, 1)
+    if (change === '') {
+      await queryDatabase('postgres', `drop database ${database}`, { asGateway: true })
+      await queryDatabase('postgres', `create database ${database}`, { asGateway: true })
+    } else await queryDatabase(database, `reset role; ${change}`, { asGateway: true })
+    const { body } = await gateway.register(platform, archive, 'north')
+    expect(body).toMatchObject({ status: 'ready', migrations_applied: 1 })
+    const [is] = await queryDatabase(
+      `${platform}_north`,
+      `select attnotnull, to_regclass('planted') as planted, to_regproc('motto')::text as motto
+       from pg_attribute where attrelid = 'item'::regclass and attname = 'name'`,
+    )
+    expect(is).toEqual({ attnotnull: true, planted: null, motto: 'motto' })
+    await until(async () => (await templatesOf(platform))[0].state === 'ready')
+    await gateway.register(platform, archive, 'south')
+    expect(await oids(`${platform}_south`)).toEqual(await oids(database))
+  })
+
+  test('one that was changed by hand is not brought up to date for the next release', async () => {
+    const platform = uniqueName('tpl')
+    await gateway.register(platform, await pack(BASE))
+    const [{ database }] = await settled(platform, 1)
+    await queryDatabase(database, 'create table planted (n int)', { asGateway: true })
+    const archive = await pack({ ...BASE, ...textFunction('motto', 'second') })
+    await gateway.register(platform, archive)
+    await until(async () => (await templatesOf(platform))[1]?.state === 'ready')
+    await gateway.register(platform, archive, 'north')
+    const planted = "select to_regclass('planted') as planted"
+    expect(await queryDatabase(`${platform}_north`, planted)).toEqual([{ planted: null }])
+  })
+
   test('settings of the database are copied', async () => {
     const platform = uniqueName('tpl')
     const archive = await pack(BASE)

@@ -90,6 +90,7 @@ export async function asGatewayUntilFree<T>(
  * @param admin connection to the administrative database
  * @param also runs in the same transaction as the gateway's role; runs again if the transaction is
  *   retried
+ * @param before the same, before anything is changed
  * @returns the platform's role; null if platforms share the gateway's role
  * @throws {GatewayError} name_conflict if the gateway's role may not hand over the database or an
  *   object with one of the ledger's names; database_in_use; query_timeout if a running deploy does
@@ -100,12 +101,14 @@ export async function handOver(
   admin: Sql,
   owner: Owner,
   also: (sql: Sql) => Promise<void> = async () => {},
+  before: (sql: Sql) => Promise<void> = async () => {},
 ): Promise<string | null> {
   const database = databaseName(owner)
   const role = await parts.roles.ensure(admin, owner.platform)
   if (role !== null) await checkMayTake(admin, database, role)
   await asGatewayUntilFree(parts, admin, database, async (sql) => {
     const { owned, old } = await begin(sql, database, parts.config.deployTimeoutMs)
+    await before(sql)
     const make = () => createLedger(sql, parts.secrets.current.ledgerKeyOf(database), role)
     // Statements whose answers are not needed yet are pipelined.
     const sent: Sent[] = []

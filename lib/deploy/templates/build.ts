@@ -25,12 +25,14 @@ import { dropSuperfluous } from './superfluous.ts'
 import {
   beginTemplate,
   forgetTemplate,
+  markUnfinished,
   readAlike,
   readTemplate,
   saveTemplate,
   type Template,
   type TemplateFacts,
 } from './table.ts'
+import { ChangedTemplate, checkUnchanged } from './unchanged.ts'
 
 /** Input of a template. */
 export interface TemplateRequest {
@@ -127,10 +129,15 @@ async function updateCopy(
   from: Template,
 ): Promise<DeployResult | undefined> {
   try {
-    const result = await runFiles(parts, admin, database, request, from.database)
+    const result = await runFiles(parts, admin, database, request, from)
     return mergeResults(from.result!, result)
-  } catch {
+  } catch (error) {
     await dropDatabase(parts, admin, database)
+    // The next tenant of that archive does not get it either.
+    if (error instanceof ChangedTemplate) {
+      await markUnfinished(admin, from.database)
+      parts.templates.unsettle(from.database)
+    }
     return undefined
   }
 }
@@ -143,7 +150,7 @@ async function runFiles(
   admin: Sql,
   database: string,
   { platform, archive, origin }: TemplateRequest,
-  from: string | null,
+  from: Template | null,
 ): Promise<DeployResult> {
   // A killed gateway may have left it.
   await dropDatabase(parts, admin, database)
@@ -152,10 +159,12 @@ async function runFiles(
     await createDatabase(admin, database, { baseTemplate, databaseCopy })
   } else {
     // Owned by the platform's role from the beginning, its ledger stays as the template has it.
-    await createCopy(admin, database, from, parts.roles.roleOf(platform), databaseCopy)
+    await createCopy(admin, database, from.database, parts.roles.roleOf(platform), databaseCopy)
   }
   const owner: Owner = { platform, tenantId: null, schema: null, database }
-  await handOver(parts, admin, owner, sequencesOf(from ?? baseTemplate, parts, platform))
+  const sequences = sequencesOf(from?.database ?? baseTemplate, parts, platform)
+  const check = from && ((sql: Sql) => checkUnchanged(sql, from.database, from.checksum))
+  await handOver(parts, admin, owner, sequences, check ?? undefined)
   const { lease, ledgerKey } = await leaseForDeploy(parts, owner)
   try {
     if (from !== null) {

@@ -1,5 +1,4 @@
 import type { SchemaArchive } from '../../archive/archive.ts'
-import { SCHEMA_VERSION } from '../../call/signatures/version.ts'
 import type { DatabaseCopy } from '../../config/values.ts'
 import { isPostgresError } from '../../postgres/errors.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
@@ -13,12 +12,12 @@ import { handOver } from '../database/handover.ts'
 import { type DatabaseSetting, settingStatements } from '../database/settings.ts'
 import { STANDING } from '../ledger/key.ts'
 import { requestFields } from '../log-fields.ts'
-import { CATALOG_DIGEST } from '../objects/digest.ts'
 import type { DeployParts } from '../parts.ts'
-import { STATE } from '../replay/state-sql.ts'
+import { TAKE_STATE, TAKEN_STATE } from '../replay/state-sql.ts'
 import type { DeployOrigin, DeployResult } from '../result.ts'
 import { templateName } from './names.ts'
 import { markUnfinished, readTemplate } from './table.ts'
+import { ChangedTemplate, checkUnchanged } from './unchanged.ts'
 
 /** Request to create the owner's database. */
 export interface CopyRequest {
@@ -64,12 +63,12 @@ export async function copyTemplate(
     isCreated = true
     const hasSettings = await copySettings(admin, from, database)
     let version = ''
-    const role = await handOver(parts, admin, owner, async (sql) => {
-      await writeDeployment(sql, origin, started)
+    const handing = async (sql: Sql) => {
+      version = await writeDeployment(sql, origin, started)
       await logCopiedSequences(sql, as)
-      const [row] = await sql.unsafe<{ version: string }[]>(SCHEMA_VERSION)
-      version = row!.version
-    })
+    }
+    const check = (sql: Sql) => checkUnchanged(sql, from, archive.checksum)
+    const role = await handOver(parts, admin, owner, handing, check)
     const { functions } = template.result!
     // A setting may apply to the platform's role only, so what was learned without it may not hold.
     const known = functions && !hasSettings ? { digest: functions.digest, version } : undefined
@@ -97,8 +96,9 @@ export async function copyTemplate(
     })
     // If CREATE DATABASE failed, a database of that name is not the gateway's to drop.
     if (isCreated) await dropDatabase(parts, admin, database)
-    if (isPostgresError(error) && error.code === INVALID_CATALOG_NAME) {
-      // The template was dropped by hand; it is built again.
+    const isDropped = isPostgresError(error) && error.code === INVALID_CATALOG_NAME
+    if (isDropped || error instanceof ChangedTemplate) {
+      // Somebody has dropped or changed the template by hand; it is built again.
       await markUnfinished(admin, from)
       parts.templates.unsettle(from)
     }
@@ -154,15 +154,20 @@ export async function copySettings(admin: Sql, from: string, to: string): Promis
 /**
  * Rewrites the ledger of the copy: its only deploy has the time and origin of this request, and the
  * digests of the catalogs as they are after the handover, which the template has gone through as well.
+ * @returns value of SCHEMA_VERSION
  */
 async function writeDeployment(
   sql: Sql,
   { requestId, address }: DeployOrigin,
   started: number,
-): Promise<void> {
+): Promise<string> {
   const ms = Math.round(performance.now() - started)
-  await sql.unsafe(
-    `with last as (
+  await sql.unsafe(TAKE_STATE)
+  const [now] = await sql.unsafe<{ version: string }[]>(
+    `with now as (
+      select ${TAKEN_STATE} as state
+    ),
+    last as (
       select max(id) as id from public._db_gateway_deployments where status = 'completed'
     ),
     others as (
@@ -171,16 +176,19 @@ async function writeDeployment(
     own as (
       update public._db_gateway_deployments d
       set deployed_at = now(), request_id = $1, address = $2, execution_time_ms = $3::integer,
-        catalog_digest = case when catalog_digest is not null then ${CATALOG_DIGEST} end
-      from last where d.id = last.id
+        catalog_digest = case when catalog_digest is not null then now.state->>'catalog_digest' end
+      from last, now where d.id = last.id
     ),
     state as (
       update public._db_gateway_files f
-      set objects = jsonb_set(f.objects, '{digest}', coalesce(to_jsonb(now.digest), 'null'))
-      from (${STATE}) as now
-      where f.section = '${STANDING}' and f.name = 'state'
+      set objects = jsonb_set(f.objects, '{digest}', now.state->'digest')
+      from now where f.section = '${STANDING}' and f.name = 'state'
+    ),
+    migrations as (
+      update public._db_gateway_migrations set applied_at = now()
     )
-    update public._db_gateway_migrations set applied_at = now()`,
+    select state->>'version' as version from now`,
     [requestId, address, ms],
   )
+  return now!.version
 }
