@@ -7,7 +7,7 @@ import {
   type TestGateway,
 } from '../helpers/gateway.ts'
 import { lossesOf, newPlatform, next, type Platform } from '../helpers/loss.ts'
-import type { Files } from '../helpers/platforms.ts'
+import { type Files, pack } from '../helpers/platforms.ts'
 
 let gateway: TestGateway
 beforeAll(async () => {
@@ -64,6 +64,17 @@ describe('rows that anything deletes are asked about', () => {
   ])('%s', async (text) => {
     expect(lossesOf(await platform.deploy(next(text)))).toEqual(GONE)
     expect(await queryDatabase(platform.database, 'select from t')).toHaveLength(5)
+  })
+
+  test('a trigger that truncates, in a copy, whose statistics know of no row', async () => {
+    const { name } = platform
+    await gateway.register(name, await pack(BASE), 'a')
+    const body = { platform: name, tenant_id: 'a', to: 'b' }
+    expect(await gateway.post('/admin/clone-tenant', body)).toMatchObject({ status: 201 })
+    const files = { ...BASE, ...next('insert into cleared values (1);') }
+    const answer = await gateway.register(name, await pack(files), 'b')
+    expect(lossesOf(answer)).toEqual([['table_truncated', 't', null, null]])
+    expect(await queryDatabase(`${name}_b`, 'select from t')).toHaveLength(5)
   })
 
   test('a trigger that truncates', async () => {

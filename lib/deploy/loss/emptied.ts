@@ -108,14 +108,28 @@ export class Emptied {
 }
 
 /**
- * Reads the traces of all plain tables of the platform without waiting for table locks. A table
- * counts as empty if PostgreSQL's statistics know of no row in it, because a new relfilenode alone
- * does not tell TRUNCATE from a rewrite of an empty table.
+ * Whether a table is empty, which a new relfilenode alone does not tell from one that TRUNCATE has emptied:
+ * it has no pages, or PostgreSQL's statistics have counted rows into it and know of none. They know of none in
+ * a copy of a database either, and after a crash of the server. pg_relation_size waits for whoever changes the
+ * table: such a table does not count as empty.
  */
+const IS_EMPTY = `
+  case when ${KNOWS_NO_ROW} then case
+    when pg_stat_get_tuples_inserted(c.oid) > 0 then true
+    when c.oid = any (array(
+      select l.relation from pg_locks l
+      where l.locktype = 'relation' and l.mode = 'AccessExclusiveLock' and l.pid <> pg_backend_pid()
+        and l.database = (select d.oid from pg_database d where d.datname = current_database())
+    )) then false
+    else pg_relation_size(c.oid) = 0
+  end else false end
+`
+
+/** Reads the traces of all plain tables of the platform without waiting for table locks. */
 async function readAllTraces(sql: Sql): Promise<Map<string, Trace>> {
   const rows = await send(
     sql.unsafe<Trace[]>(`
-      select ${TRACE}, ${KNOWS_NO_ROW} as "seemsEmpty"
+      select ${TRACE}, ${IS_EMPTY} as "seemsEmpty"
       from pg_class c
       join pg_namespace n on n.oid = c.relnamespace
       where c.relkind = 'r' and c.relpersistence <> 't' and c.oid >= ${FIRST_NORMAL_OID}
