@@ -75,7 +75,8 @@ export function keepSql(asked: string): string {
         from pg_default_acl f cross join aclexplode(f.defaclacl) x
         join pg_roles g on g.oid = x.grantee
         where f.defaclrole = r.oid
-      ) as "defaultGrantees"
+      ) as "defaultGrantees",
+      exists (select from pg_default_acl f where f.defaclrole = r.oid) as "hasDefaults"
     from asked a
     join pg_roles r on r.rolname = current_user
     left join owned o on o.classid = a.classid and o.oid = a.oid

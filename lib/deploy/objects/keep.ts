@@ -34,6 +34,8 @@ export interface Kept {
   enabled: string | null
   /** Roles to which ALTER DEFAULT PRIVILEGES grants privileges on new objects. */
   defaultGrantees: string[]
+  /** Whether ALTER DEFAULT PRIVILEGES says anything about new objects of the deploy's role. */
+  hasDefaults: boolean
 }
 
 /** Reads what must be restored when the objects are created again, by class and oid. */
@@ -53,23 +55,15 @@ export function keepStatements(
   const { kind, identity } = object
   const statements: string[] = []
   const target = grantTarget(kind)
-  if (target !== null && (kept.hasGrants || kept.defaultGrantees.length > 0)) {
+  if (target !== null) {
     const on = `on ${target} ${identity}`
-    if (kept.hasGrants) {
+    if (kept.hasGrants || kept.hasDefaults) {
       const others = kept.defaultGrantees.map(quoteIdentifier)
       statements.push(`revoke all ${on} from ${['public', 'current_user', ...others].join(', ')}`)
-      statements.push(...kept.grants.map((grant) => grantStatement(grant, on)))
-    } else {
-      const others = kept.defaultGrantees.map(quoteIdentifier)
-      statements.push(`revoke all ${on} from ${others.join(', ')}`)
+      if (kept.hasGrants) statements.push(...kept.grants.map((grant) => grantStatement(grant, on)))
+      else statements.push(...standardGrants(target, on))
     }
     statements.push(...kept.columnGrants.map((grant) => ifThere(grantStatement(grant, on))))
-  } else if (target !== null) {
-    statements.push(
-      ...kept.columnGrants.map((grant) =>
-        ifThere(grantStatement(grant, `on ${target} ${identity}`)),
-      ),
-    )
   }
   // Kind and name of the object, as in `drop function …`.
   const named = dropStatement(object).replace('drop ', '').replace('if exists ', '')
@@ -124,6 +118,15 @@ function grantTarget(kind: FoundObject['kind']): string | null {
     default:
       return null
   }
+}
+
+/**
+ * Returns the grants of an object whose privileges nobody has changed (PostgreSQL manual, "Privileges"): one that is
+ * made anew has what ALTER DEFAULT PRIVILEGES says instead.
+ */
+function standardGrants(target: string, on: string): string[] {
+  const ofOwner = `grant all ${on} to current_user`
+  return target === 'table' ? [ofOwner] : [ofOwner, `grant all ${on} to public`]
 }
 
 function grantStatement({ grantee, privilege, grantable, column }: Grant, on: string): string {

@@ -79,6 +79,28 @@ describe('A8: what people have put on an object survives its replacement', () =>
     expect(body).toMatchObject(ready)
     expect(await read()).toEqual(before)
   })
+
+  test('privileges that nobody has set, where ALTER DEFAULT PRIVILEGES has come since', async () => {
+    const { deploy, query } = await newPlatform({
+      'migrations/001_base.sql': TABLE,
+      'functions/say.sql': `create or replace function say(a int) ${sql('select a')}`,
+      'views/v.sql': 'create view v as select id, say(id) as said from item;',
+    })
+    await query(`
+      alter default privileges grant select on tables to public;
+      alter default privileges revoke execute on functions from public;
+      alter default privileges revoke insert on tables from current_user;
+    `)
+    const read = () =>
+      query(`select has_table_privilege('public', 'v', 'select') as may_read,
+        has_table_privilege(current_user, 'v', 'insert') as may_write,
+        has_function_privilege('public', 'say(int)', 'execute') as may_run`)
+    const before = { may_read: false, may_write: true, may_run: true }
+    expect(await read()).toEqual([before])
+    const renamed = `create or replace function say(b int) ${sql('select b + 1')}`
+    expect((await deploy({ 'functions/say.sql': renamed })).body).toMatchObject(ready)
+    expect(await read()).toEqual([before])
+  })
 })
 
 describe('B1: what is in place is what the catalogs have', () => {
