@@ -1,8 +1,16 @@
 import { GatewayError } from '../errors.ts'
-import { endsConnection, fromPostgres, isConnectionLost } from '../postgres/errors.ts'
+import { beginAhead, causeOf } from '../postgres/ahead.ts'
+import {
+  endsConnection,
+  fromPostgres,
+  isConnectionLost,
+  isPostgresError,
+} from '../postgres/errors.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
 import { BeingMoved } from '../tenancy/catalog/moved-away.ts'
 import { traced } from '../tracing/scope.ts'
+import { databaseInUse } from './database/in-use.ts'
+import { StatementError } from './failure.ts'
 import type { Job } from './job.ts'
 import { isUnsafeEnumUse, uncheckedUse } from './plan/enum-values.ts'
 import { MigrationObstacles } from './plan/in-the-way.ts'
@@ -13,7 +21,7 @@ import { lackingExtension } from './run/extensions.ts'
 import { collectWarnings } from './run/notices.ts'
 import { deployOnce } from './run/one-try.ts'
 import { openDeploySession } from './run/session.ts'
-import { lockWaitMs, patiently } from './run/tries.ts'
+import { isLockError, lockWaitMs, patiently } from './run/tries.ts'
 
 /**
  * Brings a database to the archive's schema and records the deploy in the database's own ledger. An
@@ -46,14 +54,21 @@ export async function deploy(sql: Sql, job: Job): Promise<DeployResult> {
       attempt.session = session
       attempt.begun = begun
       const undo = () => sql.unsafe('rollback')
-      return patiently(job.lockTimeoutMs, job.limit, undo, () =>
-        deployOnce(sql, attempt, job, started),
-      )
+      return patiently(job.lockTimeoutMs, job.limit, undo, () => {
+        beginAhead(sql)
+        return deployOnce(sql, attempt, job, started).catch((error) => {
+          throw causeOf(sql, error, error instanceof StatementError ? error.error : error)
+        })
+      })
     })
     result.warnings.push(...warnings.told())
     return result
   } catch (error) {
-    const failure = fromPostgres(error, job.database)
+    // A statement of the gateway's own has no file to be blamed on.
+    const isLocked = isPostgresError(error) && isLockError(error)
+    const failure = isLocked
+      ? await lockedOut(sql, job.database, job.lockTimeoutMs)
+      : fromPostgres(error, job.database)
     const unchecked = job.flags.dryRun && !isLostBy(error, failure) && uncheckedBy(failure, attempt)
     if (unchecked && attempt.result) {
       await sql.unsafe('rollback')
@@ -69,6 +84,11 @@ export async function deploy(sql: Sql, job: Job): Promise<DeployResult> {
     if (isKept) await recordFailure(sql, job, told, attempt.done, started)
     throw told
   }
+}
+
+async function lockedOut(sql: Sql, database: string, totalMs: number): Promise<GatewayError> {
+  await sql.unsafe('rollback')
+  return databaseInUse(sql, database, totalMs)
 }
 
 function isLostBy(error: unknown, failure: unknown): boolean {

@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
   connectTo,
   queryDatabase,
@@ -72,4 +73,40 @@ test('where another deploy has it by then, the file is at fault', async () => {
     await other.end()
   }
   expect(await queryDatabase(database, `select to_regclass('t') as t`)).toEqual([{ t: null }])
+})
+
+describe('somebody holds a table whose default PostgreSQL has to look at', () => {
+  const base: Files = { 'migrations/001_base.sql': 'create table t (id serial primary key);' }
+  const next: Files = { ...base, 'migrations/002_next.sql': 'create table other (id int);' }
+
+  /** Holds the table of a tenant that has two neighbours. */
+  async function hold(gateway: TestGateway, tenant: string) {
+    const name = uniqueName('held')
+    const archive = await pack(base)
+    for (const one of [undefined, 'a', 'b']) await gateway.register(name, archive, one)
+    const holder = connectTo(`${name}_${tenant}`)
+    await holder`begin`
+    await holder`lock table t in access exclusive mode`
+    return { name, holder }
+  }
+
+  test.each(['main', 'b'])('in %s: the deploy waits for it', async (tenant) => {
+    const { name, holder } = await hold(gateway, tenant)
+    const answer = gateway.migrate(name, await pack(next))
+    // Longer than one try waits.
+    await sleep(600)
+    await holder`rollback`
+    expect((await answer).body).toMatchObject({ status: 'completed', migrations_applied: 1 })
+    await holder.end()
+  })
+
+  test('for too long: 503 names the session', async () => {
+    const hasty = await startTestGateway({ LOCK_TIMEOUT_SECS: '1' })
+    const { name, holder } = await hold(hasty, 'main')
+    const [{ pid }] = await holder<[{ pid: number }]>`select pg_backend_pid() as pid`
+    const { status, body } = await hasty.register(name, await pack(next))
+    await holder.end()
+    await hasty.stop()
+    expect([status, body]).toMatchObject([503, { error: 'database_in_use', sessions: [{ pid }] }])
+  })
 })

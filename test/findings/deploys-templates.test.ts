@@ -330,10 +330,9 @@ describe('what is in the way', () => {
     const archive = await pack(BASE)
     await gateway.register(platform, archive)
     const [{ database }] = await settled(platform, 1)
-    if (change === '') {
-      await queryDatabase('postgres', `drop database ${database}`, { asGateway: true })
-      await queryDatabase('postgres', `create database ${database}`, { asGateway: true })
-    } else await queryDatabase(database, `reset role; ${change}`, { asGateway: true })
+    const anew = [`drop database ${database}`, `create database ${database}`]
+    if (change !== '') await queryDatabase(database, `reset role; ${change}`, { asGateway: true })
+    else for (const one of anew) await queryDatabase('postgres', one, { asGateway: true })
     const { body } = await gateway.register(platform, archive, 'north')
     expect(body).toMatchObject({ status: 'ready', migrations_applied: 1 })
     const [is] = await queryDatabase(
@@ -356,8 +355,9 @@ describe('what is in the way', () => {
     await gateway.register(platform, archive)
     await until(async () => (await templatesOf(platform))[1]?.state === 'ready')
     await gateway.register(platform, archive, 'north')
-    const planted = "select to_regclass('planted') as planted"
-    expect(await queryDatabase(`${platform}_north`, planted)).toEqual([{ planted: null }])
+    expect(await queryDatabase(`${platform}_north`, "select to_regclass('planted') as is")).toEqual(
+      [{ is: null }],
+    )
   })
 
   test('settings of the database are copied', async () => {

@@ -1,3 +1,4 @@
+import { sentAhead } from '../../postgres/ahead.ts'
 import { FIRST_NORMAL_OID } from '../../postgres/oids.ts'
 import { send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
@@ -24,9 +25,7 @@ export class Emptied {
   begin(sql: Sql): void {
     this.#conditional.clear()
     this.#told.clear()
-    this.#before = readAllTraces(sql)
-    // If this query fails, so does the next one in the session, which reports the error.
-    this.#before.catch(() => {})
+    this.#before = sentAhead(sql, readAllTraces(sql))
   }
 
   /** Stops the search until `begin`: the open transaction may empty tables. */
@@ -36,8 +35,7 @@ export class Emptied {
 
   /** Sends the query for `find` ahead of time, as `LossGuard.sendLast`. */
   sendLast(sql: Sql): () => void {
-    const ahead = readAllTraces(sql)
-    ahead.catch(() => {})
+    const ahead = sentAhead(sql, readAllTraces(sql))
     return () => {
       this.#ahead = ahead
     }

@@ -1,4 +1,5 @@
 import type { SchemaFile } from '../../archive/archive.ts'
+import { sentAhead } from '../../postgres/ahead.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { compareTables, type TableChange } from '../changes/changes.ts'
 import { sendTables, type Table } from '../changes/tables.ts'
@@ -57,9 +58,7 @@ export class LossGuard {
     this.#sql = sql
     this.#mode = mode
     this.#guarded = newGuardedTables(sql, database, losses, isDryRun)
-    this.#looking = mode === 'closely' ? this.#look() : Promise.resolve()
-    // Each caller that awaits #looking gets the error.
-    this.#looking.catch(() => {})
+    this.#looking = mode === 'closely' ? sentAhead(sql, this.#look()) : Promise.resolve()
   }
 
   async #look(): Promise<void> {
@@ -145,8 +144,8 @@ export class LossGuard {
    */
   readonly sendLast = (isCodeAlone = false): (() => void) => {
     if (this.#mode === 'only code') return () => {}
-    const ahead = (isCodeAlone && this.#behindMigrations) || sendTables(this.#sql)
-    ahead.catch(() => {})
+    const ahead =
+      (isCodeAlone && this.#behindMigrations) || sentAhead(this.#sql, sendTables(this.#sql))
     const use = this.#mode === 'closely' ? this.#guarded.emptied.sendLast(this.#sql) : () => {}
     return () => {
       this.#ahead = ahead
@@ -156,7 +155,7 @@ export class LossGuard {
 
   /** Sends the query for the tables after the last migration. */
   sendTables(): Promise<Table[]> {
-    this.#behindMigrations = sendTables(this.#sql)
+    this.#behindMigrations = sentAhead(this.#sql, sendTables(this.#sql))
     return this.#behindMigrations
   }
 

@@ -1,3 +1,4 @@
+import { sentAhead } from '../../postgres/ahead.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import type { Job } from '../job.ts'
 import type { Look } from '../look.ts'
@@ -84,9 +85,7 @@ function sendShortLook(
   look: NonNullable<Job['look']>,
 ): () => Promise<Seen & { look?: Look }> {
   const { sql, files, scripts } = asking
-  const looking = look(sql)
-  // The caller that awaits `looking` gets the error.
-  looking.catch(() => {})
+  const looking = sentAhead(sql, look(sql))
   return async () => {
     const seen = await looking
     const known = findSeen(files, seen.print, scripts)
@@ -99,14 +98,15 @@ function sendWholeLook(asking: Asking, taken?: Look): () => Promise<Seen & { loo
   const { sql, scripts, bodies, files, look } = asking
   const made = scripts.flatMap(({ statements }) => statements.flatMap((one) => one.made ?? []))
   const asked = made.map(askedOfMade)
-  const reading = Promise.all([
-    readNames(sql, made),
-    missingNames(sql, bodies),
-    findChecker(sql),
-    taken ?? look?.(sql),
-  ])
-  // The caller that awaits `reading` gets the error.
-  reading.catch(() => {})
+  const reading = sentAhead(
+    sql,
+    Promise.all([
+      readNames(sql, made),
+      missingNames(sql, bodies),
+      findChecker(sql),
+      taken ?? look?.(sql),
+    ]),
+  )
   const checked = sendFindAndCheck(sql, asked, asked)
   return async () => {
     const { found, isInOrder } = await checked()

@@ -1,3 +1,4 @@
+import { sentAhead } from '../../postgres/ahead.ts'
 import { isPostgresError } from '../../postgres/errors.ts'
 import { type Sent, send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
@@ -31,11 +32,13 @@ export function sendFindAndCheck(
   toCheck: SoughtObject[],
 ): () => Promise<{ found: FoundObjects; isInOrder: boolean }> {
   const names = toCheck.filter((one) => one.class === 'routine').map(({ name }) => name)
-  const finding = findObjects(
+  const finding = sentAhead(
     sql,
-    asked.map((one) => ({ ...one, whole: true })),
+    findObjects(
+      sql,
+      asked.map((one) => ({ ...one, whole: true })),
+    ),
   )
-  finding.catch(() => {})
   if (names.length === 0) return async () => ({ found: await finding, isInOrder: true })
   // Sent last, because every later statement in the batch fails after an error.
   const list = quoteLiteral(JSON.stringify([...new Set(names)]))

@@ -1,5 +1,6 @@
 import type { SchemaArchive } from '../../archive/archive.ts'
 import { CODE_SECTIONS } from '../../archive/sections.ts'
+import { sentAhead } from '../../postgres/ahead.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import type { Job } from '../job.ts'
 import type { Ledger, LedgerObject as StoredObject } from '../ledger/ledger.ts'
@@ -187,10 +188,7 @@ export function sendState(
   since: CodeHints['since'],
 ): Promise<CodeState> {
   const taken = { since, statements: others }
-  const reading = readState(sql, scripts, known, toRun, true, taken)
-  // Prevents an unhandled rejection; awaiting the promise still throws the error.
-  reading.catch(() => {})
-  return reading
+  return sentAhead(sql, readState(sql, scripts, known, toRun, true, taken))
 }
 
 /** Returns all objects of the code sections that the ledger records. */

@@ -1,4 +1,5 @@
 import type { SchemaFile } from '../../archive/archive.ts'
+import { sentAhead } from '../../postgres/ahead.ts'
 import { answers, send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { tableName } from '../changes/changes.ts'
@@ -50,9 +51,7 @@ export async function readDeclared(files: SchemaFile[]): Promise<Declared> {
 
 /** Sends the query for existing relations ahead of `deployTables`. */
 export function sendExisting(sql: Sql, declared: Declared): void {
-  declared.existing = askExisting(sql, declared)
-  // Prevents an unhandled rejection; awaiting the promise still throws the error.
-  declared.existing.catch(() => {})
+  declared.existing = sentAhead(sql, askExisting(sql, declared))
 }
 
 /** Sends the query for existing relations, in the order of the files. */
