@@ -330,9 +330,9 @@ describe('what is in the way', () => {
     const archive = await pack(BASE)
     await gateway.register(platform, archive)
     const [{ database }] = await settled(platform, 1)
-    const anew = [`drop database ${database}`, `create database ${database}`]
-    if (change !== '') await queryDatabase(database, `reset role; ${change}`, { asGateway: true })
-    else for (const one of anew) await queryDatabase('postgres', one, { asGateway: true })
+    const admin = (text: string) => queryDatabase('postgres', text, { asGateway: true })
+    if (change !== '') await queryDatabase(database, change, { asGateway: true })
+    else for (const what of ['drop', 'create']) await admin(`${what} database ${database}`)
     const { body } = await gateway.register(platform, archive, 'north')
     expect(body).toMatchObject({ status: 'ready', migrations_applied: 1 })
     const [is] = await queryDatabase(
@@ -342,8 +342,6 @@ describe('what is in the way', () => {
     )
     expect(is).toEqual({ attnotnull: true, planted: null, motto: 'motto' })
     await until(async () => (await templatesOf(platform))[0].state === 'ready')
-    await gateway.register(platform, archive, 'south')
-    expect(await oids(`${platform}_south`)).toEqual(await oids(database))
   })
 
   test('one that was changed by hand is not brought up to date for the next release', async () => {
@@ -355,9 +353,7 @@ describe('what is in the way', () => {
     await gateway.register(platform, archive)
     await until(async () => (await templatesOf(platform))[1]?.state === 'ready')
     await gateway.register(platform, archive, 'north')
-    expect(await queryDatabase(`${platform}_north`, "select to_regclass('planted') as is")).toEqual(
-      [{ is: null }],
-    )
+    await expect(queryDatabase(`${platform}_north`, 'table planted')).rejects.toThrow()
   })
 
   test('settings of the database are copied', async () => {
