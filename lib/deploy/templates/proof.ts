@@ -157,15 +157,20 @@ function keep(
   const name = nameOf(parts, request)
   const { templates, queue, pools, server, log } = parts
   if (templates.isSettled(name)) return
-  const work = async () => {
-    await proof
-    const { state } = await build(parts, request, false)
-    await queue.run(`templates of ${platform}`, () =>
+  const deployedAt = performance.now()
+  const mark = () =>
+    queue.run(`templates of ${platform}`, () =>
       pools.use(server.database, async (sql) => {
-        await markDeployed(sql, name)
-        await dropSuperfluous(parts, sql, platform)
+        const isThere = await markDeployed(sql, name, performance.now() - deployedAt)
+        if (isThere) await dropSuperfluous(parts, sql, platform)
+        return isThere
       }),
     )
+  const work = async () => {
+    await proof
+    let { state } = await build(parts, request, false)
+    // Another release that has ended meanwhile has dropped it as superfluous, which it is no more.
+    while (!(await mark())) state = (await build(parts, request, false)).state
     if (state === 'ready') templates.settle(name)
   }
   templates

@@ -141,12 +141,18 @@ export async function forgetTemplate(sql: Sql, database: string): Promise<void> 
   `
 }
 
-/** Records that the template's archive was deployed to a database. */
-export async function markDeployed(sql: Sql, database: string): Promise<void> {
-  await sql`
-    update _db_gateway_templates set deployed_at = now()
-    where database = ${database}
+/**
+ * Records that the template's archive was deployed to a database so many milliseconds ago: records of
+ * releases that follow each other closely may come in another order than the releases.
+ * @returns whether the template is there
+ */
+export async function markDeployed(sql: Sql, database: string, msAgo: number): Promise<boolean> {
+  const rows = await sql`
+    update _db_gateway_templates
+    set deployed_at = greatest(deployed_at, now() - ${msAgo}::float8 * interval '1 ms')
+    where database = ${database} returning database
   `
+  return rows.length > 0
 }
 
 /**
