@@ -5,9 +5,9 @@ import {
   markDeployed,
   readTemplate,
   saveTemplate,
-} from '../../../lib/deploy/templates/table.ts'
-import { startOneGateway } from '../../helpers/for-file.ts'
-import { connectTo, uniqueName } from '../../helpers/gateway.ts'
+} from '../../../../lib/deploy/templates/table.ts'
+import { startOneGateway } from '../../../helpers/for-file.ts'
+import { connectTo, uniqueName } from '../../../helpers/gateway.ts'
 
 const gateway = await startOneGateway({ TEMPLATES: 'on' })
 
