@@ -307,3 +307,16 @@ test('D8: another session’s temporary table does not have a deploy run twice',
   await other.end()
   expect(await query('select last_value::int as n from runs')).toEqual([{ n: 1 }])
 })
+
+test('two constraints of one name, of which one is deferred', async () => {
+  const { deploy, query } = newPlatform()
+  const files = {
+    'migrations/001_tables.sql': `
+      create table p (id int primary key);
+      create table a (id int constraint parent references p deferrable initially deferred);
+      create table b (id int constraint parent references p);`,
+    'migrations/002_rows.sql': 'insert into a values (1); insert into p values (1);',
+  }
+  expectReady(await deploy(files))
+  expect(await query('select id from a')).toEqual([{ id: 1 }])
+})

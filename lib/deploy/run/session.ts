@@ -199,7 +199,8 @@ const CHECK_WRITABLE = `
 
 /**
  * Statements that check all deferred constraints, as a commit of the file itself would; constraints
- * declared INITIALLY DEFERRED are deferred again afterwards. Must be sent as one simple query.
+ * declared INITIALLY DEFERRED are deferred again afterwards, except where another constraint of the
+ * schema has the same name, which SET CONSTRAINTS would mean as well. Must be sent as one simple query.
  */
 export const CHECK_CONSTRAINTS = `
   ${CHECK_WRITABLE}
@@ -212,7 +213,11 @@ export const CHECK_CONSTRAINTS = `
     into names
     from pg_catalog.pg_constraint c
     join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.connamespace
-    where c.condeferred;
+    where c.condeferred and not exists (
+      select from pg_catalog.pg_constraint o
+      where o.connamespace operator(pg_catalog.=) c.connamespace
+        and o.conname operator(pg_catalog.=) c.conname and not o.condeferred
+    );
     if names is not null then
       execute pg_catalog.format('set constraints %s deferred', names);
     end if;
