@@ -9,6 +9,7 @@ import {
   uniqueName,
 } from '../helpers/gateway.ts'
 import { type Files, pack, textFunction } from '../helpers/platforms.ts'
+import { until } from '../helpers/process.ts'
 
 // What deploys of the first design got wrong in running files: sessions, order, histories.
 
@@ -306,6 +307,51 @@ test('D8: another session’s temporary table does not have a deploy run twice',
   )
   await other.end()
   expect(await query('select last_value::int as n from runs')).toEqual([{ n: 1 }])
+})
+
+describe('what the database sets for its sessions', () => {
+  const TABLE = { 'migrations/001_t.sql': 'create table t (id int);' }
+
+  async function platformWith(name: string, value: string): Promise<Platform> {
+    const platform = newPlatform()
+    expectReady(await platform.deploy(TABLE))
+    // transaction_timeout came with PostgreSQL 17.
+    const known = await platform.query(`select from pg_settings where name = '${name}'`)
+    const alter = `alter database ${platform.database} set ${name} = '${value}'`
+    if (known.length > 0) await platform.query(alter)
+    return platform
+  }
+
+  test.each([
+    ['statement_timeout', '100ms'],
+    ['transaction_timeout', '100ms'],
+    ['idle_in_transaction_session_timeout', '1ms'],
+  ])('%s does not end a deploy, nor a handover', async (name, value) => {
+    const { database, deploy, query } = await platformWith(name, value)
+    await query(`grant connect on database ${database} to public`)
+    expectReady(await deploy({ ...TABLE, 'migrations/002_long.sql': 'select pg_sleep(0.3);' }))
+  })
+
+  test('rows are asked about that came after the deploy had begun', async () => {
+    const { database, deploy, query } = await platformWith(
+      'default_transaction_isolation',
+      'repeatable read',
+    )
+    const answer = deploy({
+      ...TABLE,
+      'migrations/002_wait.sql': `do $$ begin perform pg_sleep(30);
+        exception when query_canceled then null; end $$`,
+      'migrations/003_drop.sql': 'drop table t;',
+    })
+    const inWait = `from pg_stat_activity where datname = '${database}' and wait_event = 'PgSleep'`
+    await until(async () => (await query(`select ${inWait}`)).length > 0)
+    await query('insert into t values (1)')
+    await query(`select pg_cancel_backend(pid) ${inWait}`)
+    expect((await answer).body).toMatchObject({
+      error: 'data_loss',
+      file: 'migrations/003_drop.sql',
+    })
+  })
 })
 
 test('two constraints of one name, of which one is deferred', async () => {

@@ -15,7 +15,7 @@ import type { Old } from '../ledger/renew.ts'
 import { readOld, renewLedger } from '../ledger/renew.ts'
 import { createLedger } from '../ledger/tables.ts'
 import type { DeployParts } from '../parts.ts'
-import { tryDeployLock } from '../run/session.ts'
+import { STANDARD_SESSION, tryDeployLock } from '../run/session.ts'
 import { lockWaitMs } from '../run/tries.ts'
 import { untilFree } from './in-use.ts'
 import { ofGatewayOr, ownedObjects } from './owned-objects.ts'
@@ -54,6 +54,7 @@ export async function asGateway<T>(
       set role none;
       set search_path = pg_catalog, pg_temp;
       set default_transaction_read_only = off;
+      ${STANDARD_SESSION}
       set lock_timeout = ${Math.min(config.lockTimeoutMs, maxLockWaitMs)};
     `)
     const [, result] = await Promise.all([send(setting), work(connection.sql)])

@@ -33,6 +33,18 @@ export const LOCK_AGAIN = `
   end $lock$;
 `
 
+/**
+ * Statements that lift settings of the server, the database or the role: timeouts that end a session,
+ * the first of which came with PostgreSQL 17, and an isolation level in which a check does not see rows
+ * that were committed after the transaction had begun.
+ */
+export const STANDARD_SESSION = `
+    set default_transaction_isolation = 'read committed';
+    select pg_catalog.set_config(s.name, '0', false)
+    from (values ('transaction_timeout'), ('idle_in_transaction_session_timeout')) s (name)
+    where pg_catalog.current_setting(s.name, true) is not null;
+`
+
 /** Interval between attempts to get a lock that another deploy holds, in milliseconds. */
 const POLL_MS = 50
 
@@ -81,7 +93,11 @@ export async function openDeploySession<T>(
     () => false,
   )
   const opening = [
-    send(sql.unsafe(`set statement_timeout = 0; set lock_timeout = ${lockTimeoutMs}`)),
+    send(
+      sql.unsafe(
+        `set statement_timeout = 0; ${STANDARD_SESSION} set lock_timeout = ${lockTimeoutMs}`,
+      ),
+    ),
     tryDeployLock(sql),
   ] as const
   const beginning = begin()
@@ -174,6 +190,7 @@ export function resetFor({ lockTimeoutMs, checksClient }: DeploySession): string
     ${LOCK_AGAIN}
     reset all;
     set statement_timeout = 0;
+    ${STANDARD_SESSION}
     set lock_timeout = ${lockTimeoutMs};
     ${checksClient ? "set client_connection_check_interval = '2s';" : ''}
     close all;
