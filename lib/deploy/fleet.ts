@@ -13,8 +13,8 @@ export interface FleetRequest extends SitesRequest {
   /** Restricts the request to tenants that have all of these labels, if there are any. */
   labels: Labels
   /**
-   * Restricts the request to databases whose last deploy failed, and those that the last /migrate of
-   * this archive did not bring to it.
+   * Restricts the request to databases whose last deploy failed, and those that a /migrate of this
+   * archive has begun with and did not bring to it.
    */
   onlyFailed: boolean
 }

@@ -213,6 +213,18 @@ describe('C9: only=failed', () => {
     expect(body.databases_updated).toEqual([main, tenant(0), tenant(1)])
   })
 
+  test('also what was left before a /migrate of some', async () => {
+    const { platform, migrate, spoil, mend, main, tenant } = await newFleet(3)
+    const some = { platform, tenant_id: 't2', labels: { ring: 'first' } }
+    expect((await gateway.post('/admin/label-tenant', some)).status).toBe(200)
+    await spoil(main)
+    expect((await migrate()).body.not_started).toHaveLength(3)
+    await mend(main)
+    expect((await migrate({ label: 'ring:first' })).body.databases_updated).toEqual([tenant(2)])
+    const { body } = await migrate({ only: 'failed' })
+    expect(body.databases_updated).toEqual([main, tenant(0), tenant(1)])
+  })
+
   test('takes the mended archive to where another failed, whoever deployed that', async () => {
     const { platform, migrate, tenant } = await newFleet(3)
     expect((await migrate()).status).toBe(200)

@@ -14,7 +14,7 @@ export async function prepareLeft(sql: Sql): Promise<void> {
       platform text not null,
       archive_checksum text not null,
       migrated_at timestamptz not null default now(),
-      -- databases that the last /migrate of the archive to all databases did not bring to it
+      -- databases that no /migrate of the archive to several databases has brought to it since one began
       databases text[] not null,
       primary key (platform, archive_checksum)
     )
@@ -24,7 +24,8 @@ export async function prepareLeft(sql: Sql): Promise<void> {
 
 /**
  * Records that a /migrate of the archive to these databases begins. It is recorded before the first
- * database starts, so that a gateway that is killed leaves the list of unfinished databases.
+ * database starts, so that a gateway that is killed leaves the list of unfinished databases. Those that
+ * an earlier /migrate has not finished stay listed: this one may be of some databases only.
  */
 export async function beginLeft(
   sql: Sql,
@@ -42,10 +43,11 @@ export async function beginLeft(
         offset ${MAX_ARCHIVES - 1}
       )
     )
-    insert into _db_gateway_left (platform, archive_checksum, databases)
+    insert into _db_gateway_left as l (platform, archive_checksum, databases)
     values (${platform}, ${checksum}, ${namesIn(sql, databases)})
-    on conflict (platform, archive_checksum)
-      do update set databases = excluded.databases, migrated_at = now()
+    on conflict (platform, archive_checksum) do update set
+      databases = array(select unnest(l.databases) union select unnest(excluded.databases)),
+      migrated_at = now()
   `
 }
 
@@ -64,7 +66,7 @@ export async function reduceLeft(
 }
 
 /**
- * Returns the databases that the last /migrate of the archive did not bring to it; undefined if no
+ * Returns the databases that no /migrate of the archive has brought to it; undefined if no
  * such /migrate is known.
  */
 export async function readLeft(

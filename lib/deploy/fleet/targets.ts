@@ -24,7 +24,7 @@ export interface Selection {
   labels: Labels
   /**
    * Restricts the selection to databases whose last deploy failed, of whatever archive, and those that
-   * the last /migrate of this archive did not bring to it.
+   * a /migrate of this archive has begun with and did not bring to it.
    */
   onlyFailed: boolean
 }
