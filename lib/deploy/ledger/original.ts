@@ -100,13 +100,15 @@ export function nameInOriginal(
   files: readonly SchemaFile[],
 ): string | undefined {
   const foreign = [...applied].filter(([, checksum]) => checksum.startsWith(FOREIGN_CHECKSUM))
+  // Most databases have no such record, and an archive may have thousands of migrations.
+  if (foreign.length === 0) return undefined
   const checksums = [file.rawChecksum, file.checksum].map((checksum) => FOREIGN_CHECKSUM + checksum)
   const stem = stemOf(file.name)
   const base = baseOf(stem)
-  const isOnly = files.filter(({ name }) => baseOf(stemOf(name)) === base).length === 1
+  const isOnly = () => files.filter(({ name }) => baseOf(stemOf(name)) === base).length === 1
   const before =
     foreign.find(([name]) => stemOf(name) === stem) ??
-    (isOnly ? foreign.find(([name]) => stemOf(name) === base) : undefined) ??
+    (isOnly() ? foreign.find(([name]) => stemOf(name) === base) : undefined) ??
     foreign.find(([, checksum]) => checksums.includes(checksum))
   return before?.[0]
 }

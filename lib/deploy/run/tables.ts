@@ -4,7 +4,7 @@ import { answers, send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { tableName } from '../changes/changes.ts'
 import { fileFailure, lineOf } from '../failure.ts'
-import { compareColumns, type Difference, sendColumns } from '../tables/columns.ts'
+import { byTable, compareColumns, type Difference, sendColumns } from '../tables/columns.ts'
 import { cutLateKeys, type LateKey, sendLateKey } from '../tables/late-keys.ts'
 import { planScratch } from '../tables/scratch-plan.ts'
 import { findExisting, type Placed } from '../types/existing.ts'
@@ -249,8 +249,7 @@ async function compareTables(
     { schema: plan.schemas.get(schema)!, name },
   ])
   const columns = await inScratch(sql, plan.schemas, tasks, () => sendColumns(sql, names))
-  const columnsOf = (schema: string | undefined, table: string) =>
-    columns.filter((column) => column.schema === schema && column.table === table)
+  const columnsOf = byTable(columns)
   return {
     differences: plan.tables.flatMap((table) =>
       compareColumns(

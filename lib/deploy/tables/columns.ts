@@ -17,6 +17,21 @@ export interface Column {
   ownSequence: string | null
 }
 
+/** Returns the columns of a table, of which a search through all would take long for many tables. */
+export function byTable(
+  columns: Column[],
+): (schema: string | undefined, table: string) => Column[] {
+  const keyOf = (schema: string | undefined, table: string) => JSON.stringify([schema, table])
+  const tables = new Map<string, Column[]>()
+  for (const column of columns) {
+    const key = keyOf(column.schema, column.table)
+    const known = tables.get(key)
+    if (known) known.push(column)
+    else tables.set(key, [column])
+  }
+  return (schema, table) => tables.get(keyOf(schema, table)) ?? []
+}
+
 /** A difference between a table and the declaration in its file. */
 export interface Difference {
   table: string
