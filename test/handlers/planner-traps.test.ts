@@ -1,8 +1,16 @@
 import { beforeAll, expect, test } from 'vitest'
 import { exportTenant, findTools, importTenant } from '../helpers/dumps.ts'
 import { startOneGateway } from '../helpers/for-file.ts'
-import { type Json, queryDatabase, uniqueName } from '../helpers/gateway.ts'
+import {
+  becomePlatform,
+  connectTo,
+  dropDatabase,
+  type Json,
+  queryDatabase,
+  uniqueName,
+} from '../helpers/gateway.ts'
 import { pack, textFunction } from '../helpers/platforms.ts'
+import { until } from '../helpers/process.ts'
 
 // PostgreSQL's planner executes IMMUTABLE functions in expressions of indexes and statistics, with
 // the rights of whoever queries the table. A platform may make tables that the gateway reads.
@@ -77,4 +85,48 @@ test('a dump whose ledger has an index with an expression is not imported', asyn
   )
   expect([status, body.error]).toEqual([409, 'name_conflict'])
   expect(body.message).toContain('expressions of the index public.planted')
+})
+
+test('a view that takes the place of a ledger while a database is looked at is not read', async () => {
+  await gateway.register(platform, archive)
+  const database = `${platform}_taken`
+  const asGateway = { asGateway: true }
+  const [owner] = await queryDatabase(
+    'postgres',
+    `select owner_role from pg_database, pg_get_userbyid(datdba) owner_role where datname = '${platform}_main'`,
+  )
+  await queryDatabase(
+    'postgres',
+    `create database ${database} owner "${owner.owner_role}"`,
+    asGateway,
+  )
+  const attacker = connectTo(database)
+  try {
+    await becomePlatform(attacker)
+    const table = '_stonescriptdb_gateway_migrations'
+    await attacker.unsafe(`
+      create schema trap;
+      create table trap.caught (who name);
+      create function trap.name() returns text language plpgsql
+        as $$ begin insert into trap.caught values (current_user); return 'x'; end $$;
+      grant usage on schema trap to public;
+      grant insert on trap.caught to public;
+      create table ${table} (migration_file text, checksum text, applied_at timestamptz)
+    `)
+    await attacker.unsafe(`
+      begin;
+      alter table ${table} rename to moved;
+      create view ${table} as select trap.name() as migration_file, now() as applied_at;
+    `)
+    const request = { platform, tenant_id: 'taken', database, dry_run: true }
+    const answer = gateway.post('/admin/adopt', request)
+    const waits = 'select from pg_locks where not granted'
+    await until(async () => (await queryDatabase(database, waits, asGateway)).length > 0)
+    await attacker.unsafe('commit')
+    expect((await answer).body).toMatchObject({ status: 'dry_run', migrations_recorded: [] })
+    expect(await queryDatabase(database, 'select who from trap.caught')).toEqual([])
+  } finally {
+    await attacker.end()
+    await dropDatabase(database)
+  }
 })

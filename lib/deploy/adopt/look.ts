@@ -1,5 +1,6 @@
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { quoteLiteral } from '../../postgres/quote.ts'
+import { inTransaction } from '../../postgres/transaction.ts'
 import { ofGatewayOr, ownedObjects } from '../database/owned-objects.ts'
 import { isInert } from '../ledger/inert.ts'
 
@@ -33,7 +34,7 @@ export interface FoundDatabase {
 /**
  * Ledger tables: that of the gateway and the first original gateway, and that of later originals.
  */
-const LEDGERS = "'_db_gateway_migrations', '_stonescriptdb_gateway_migrations'"
+const LEDGERS = ['_db_gateway_migrations', '_stonescriptdb_gateway_migrations']
 
 /**
  * Examines a database as the gateway's role.
@@ -72,25 +73,41 @@ export async function lookAt(sql: Sql, role: string | null): Promise<FoundDataba
  * could run code of its owner with the rights of the gateway.
  */
 async function readLedgers(sql: Sql): Promise<{ table: string; migrations: string[] }[]> {
-  const tables = await sql.unsafe<{ table: string }[]>(`
-    select c.relname as table
-    from pg_class c
-    where c.relname in (${LEDGERS}) and c.relnamespace = to_regnamespace('public')
+  const ledgers: { table: string; migrations: string[] }[] = []
+  for (const table of LEDGERS) {
+    const migrations = await inTransaction(sql, () => readLedger(sql, table))
+    if (migrations) ledgers.push({ table, migrations })
+  }
+  return ledgers
+}
+
+/**
+ * Reads one ledger. The lock waits for whoever is putting another relation in the place of the table, or
+ * an index on it; what is there then is looked at, and stays as it is.
+ */
+async function readLedger(sql: Sql, table: string): Promise<string[] | undefined> {
+  const isPlain = async () => (await sql.unsafe(plainSql(table))).length > 0
+  if (!(await isPlain())) return undefined
+  await sql.unsafe(`lock table only public.${table} in share update exclusive mode`)
+  if (!(await isPlain())) return undefined
+  const rows = await sql.unsafe<{ name: string }[]>(
+    `select migration_file as name from only public.${table} order by applied_at, migration_file`,
+  )
+  return rows.map(({ name }) => name)
+}
+
+/** Returns SQL for a row if a table is plain and inert, and the gateway's role may lock it. */
+function plainSql(table: string): string {
+  return `
+    select from pg_class c
+    where c.relname = '${table}' and c.relnamespace = to_regnamespace('public')
       and c.relkind = 'r' and not c.relrowsecurity and ${isInert('c')}
+      and pg_has_role(c.relowner, 'usage')
       and 2 = (
         select count(*) from pg_attribute a
         where a.attrelid = c.oid and a.attgenerated = '' and (a.attname, a.atttypid) in (
           ('migration_file', 'text'::regtype), ('applied_at', 'timestamptz'::regtype)
         )
       )
-    order by c.relname
-  `)
-  const ledgers: { table: string; migrations: string[] }[] = []
-  for (const { table } of tables) {
-    const rows = await sql.unsafe<{ name: string }[]>(
-      `select migration_file as name from only public.${table} order by applied_at, migration_file`,
-    )
-    ledgers.push({ table, migrations: rows.map(({ name }) => name) })
-  }
-  return ledgers
+  `
 }
