@@ -217,6 +217,19 @@ describe('C2: a new value of an enum is used in the deploy that adds it', () => 
     expectReady(await deploy(next))
   })
 
+  test('of the type that the search path of the file means', async () => {
+    const { deploy, query } = newPlatform()
+    const types = `create schema other; create type other.state as enum ('new');`
+    const both = { ...base, 'migrations/002_other.sql': types }
+    expectReady(await deploy(both))
+    const add = `select set_config('search_path', 'other', false); alter type state add value 'done';`
+    expectReady(await deploy({ ...both, 'migrations/003_add.sql': add }))
+    const rows = await query(
+      `select enumtypid::regtype::text as type from pg_enum where enumlabel = 'done'`,
+    )
+    expect(rows).toEqual([{ type: 'other.state' }])
+  })
+
   test('a dry run says what it could not check', async () => {
     const { deploy, query } = newPlatform()
     expectReady(await deploy(base))

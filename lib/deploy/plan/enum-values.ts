@@ -121,18 +121,23 @@ function isAddition({ facts }: Statement): boolean {
  */
 const UNTOLD = new Set(['', 'DoStmt', 'CallStmt', 'SelectStmt', 'ExecuteStmt'])
 
+/** A statement that may change the search path: set_config, or a block with SET. */
+const SETS_PATH = /set_config|search_path/i
+
 /**
  * Whether a statement before the addition may create, rename or drop the type, or rename one of its
  * values.
  */
 function isTouchedBefore(scripts: Script[], addition: Statement): boolean {
-  const { name } = addition.facts.enumChange!
+  const { name, type } = addition.facts.enumChange!
+  const hasSchema = type.includes('"."')
   for (const { statements } of scripts) {
     const isHere = statements.includes(addition)
     for (const { facts, text } of statements) {
       if (isHere && addition.facts === facts) return false
-      // SET may change the search path, so names may resolve differently from here on.
-      if (isHere && facts.kind === 'VariableSetStmt') return true
+      // Names may resolve differently from here on. A name with a schema does not.
+      const mayMove = facts.kind === 'VariableSetStmt' || (!hasSchema && SETS_PATH.test(text))
+      if (isHere && mayMove) return true
       const isRenaming = facts.enumChange?.name === name && facts.enumChange.renamed !== null
       if (facts.makes.includes(name) || facts.unmakes.includes(name) || isRenaming) return true
       if (UNTOLD.has(facts.kind) && text.includes(name)) return true
