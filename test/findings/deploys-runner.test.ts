@@ -367,6 +367,23 @@ describe('what the database sets for its sessions', () => {
   })
 })
 
+test.each([
+  ['the file', 'set standard_conforming_strings = off;'],
+  ['the database', ''],
+])('no COMMIT hides in a string that is read otherwise, by a setting of %s', async (_, setting) => {
+  const { database, deploy, query } = newPlatform()
+  const base = { 'migrations/001_t.sql': 'create table t (id int);' }
+  expectReady(await deploy(base))
+  if (!setting) await query(`alter database ${database} set standard_conforming_strings = off`)
+  const { body } = await deploy({
+    ...base,
+    'migrations/002_hide.sql': `create table u (id int); ${setting} select 'a\\' || '; commit; begin; --';`,
+    'migrations/003_fail.sql': 'select 1 / 0;',
+  })
+  expect(body).toMatchObject({ error: 'migration_failed' })
+  expect(await query(`select to_regclass('u') as made`)).toEqual([{ made: null }])
+})
+
 test('two constraints of one name, of which one is deferred', async () => {
   const { deploy, query } = newPlatform()
   const files = {

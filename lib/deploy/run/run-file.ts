@@ -216,15 +216,18 @@ export async function askAbout(scripts: Script[], ask: Ask): Promise<void> {
   }
 }
 
+/** A setting with which a backslash escapes a quote in any string; the parser reads it as a character. */
+const ODD_STRINGS = /standard_conforming_strings/i
+
 /**
  * Sends all statements of a file. The returned promises reject with a StatementError; wait for them
  * with `answers`.
  */
 export function sendScript(sql: Sql, { file, statements }: Script, onRows?: OnRows): Sent[] {
   return statements.map((statement) => {
-    // Only a text that the parser could not read can hold several statements. The extended protocol
-    // accepts a single one, so no COMMIT can hide behind a syntax error.
-    const isUnread = statement.facts.kind === ''
+    // A text that the parser could not read, or reads strings of in another way, can hold several
+    // statements. The extended protocol accepts a single one, so no COMMIT can hide in it.
+    const isUnread = statement.facts.kind === '' || ODD_STRINGS.test(file.text)
     const query = sql.unsafe(statement.text, [], isUnread ? ({ simple: false } as object) : {})
     // Rows are discarded as they come, so that none is kept in memory.
     return query

@@ -35,11 +35,12 @@ export const LOCK_AGAIN = `
 
 /**
  * Statements that lift settings of the server, the database or the role: timeouts that end a session,
- * the first of which came with PostgreSQL 17, and an isolation level in which a check does not see rows
- * that were committed after the transaction had begun.
+ * the first of which came with PostgreSQL 17; an isolation level in which a check does not see rows that
+ * were committed after the transaction had begun; and strings that the parser reads in another way.
  */
 export const STANDARD_SESSION = `
     set default_transaction_isolation = 'read committed';
+    set standard_conforming_strings = on;
     select pg_catalog.set_config(s.name, '0', false)
     from (values ('transaction_timeout'), ('idle_in_transaction_session_timeout')) s (name)
     where pg_catalog.current_setting(s.name, true) is not null;
