@@ -20,7 +20,26 @@ export function readText(data: Uint8Array, file: string): string {
   if (data.length > constants.MAX_STRING_LENGTH) {
     throw refusal(`${quote(file)} is longer than ${constants.MAX_STRING_LENGTH} bytes`, { file })
   }
-  return new TextDecoder().decode(data).replace(/\r\n?/g, '\n')
+  const text = new TextDecoder().decode(data).replace(/\r\n?/g, '\n')
+  const nested = findNested(text)
+  if (nested === undefined) return text
+  const line = text.slice(0, nested).split('\n').length
+  throw refusal(`${quote(file)} nests too many comments in line ${line}`, { file, line })
+}
+
+/** Characters of operators (PostgreSQL manual, "Lexical Structure"), more than anybody writes in a row. */
+const OPERATORS = /[-+*/<>=~!@#%^&|`?]{2000,}/g
+
+const MAX_NESTED = 500
+
+/**
+ * Finds comments that begin within comments without anything between: PostgreSQL's lexer reads all operator
+ * characters that follow a beginning anew for each of them, so that a short file takes minutes.
+ */
+function findNested(text: string): number | undefined {
+  for (const { 0: run, index } of text.matchAll(OPERATORS))
+    if (run.split('/*').length > MAX_NESTED) return index
+  return undefined
 }
 
 function countLines(data: Uint8Array): number {

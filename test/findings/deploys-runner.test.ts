@@ -303,6 +303,17 @@ test('D2: rows that a migration selects are not kept in memory', async () => {
   expect((most - before) / 2 ** 20).toBeLessThan(200)
 })
 
+test('a statement that one file prepares is not in the way of the next', async () => {
+  const { deploy } = newPlatform()
+  const prepared = 'prepare p as select 1; execute p;'
+  expectReady(
+    await deploy({
+      'migrations/001_a.sql': prepared,
+      'migrations/002_b.sql': `${prepared} -- again`,
+    }),
+  )
+})
+
 test('D8: another session’s temporary table does not have a deploy run twice', async () => {
   const { deploy, database, query } = newPlatform()
   expectReady(

@@ -163,8 +163,13 @@ export async function findUnreachable(
   sql: Sql,
   databases: string[],
 ): Promise<Map<string, GatewayError>> {
-  const rows = await sql<{ database: string; is_missing: boolean; is_moved: boolean }[]>`
+  const rows = await sql<
+    { database: string; is_missing: boolean; is_known: boolean; is_moved: boolean }[]
+  >`
     select c.database, d.oid is null as is_missing,
+      exists (
+        select from _db_gateway_databases t where t.database = c.database
+      ) as is_known,
       exists (
         select from _db_gateway_databases t
         where t.database = c.database and t.hidden_as is not null
@@ -178,21 +183,23 @@ export async function findUnreachable(
     where d.oid is null or not d.datallowconn or d.datconnlimit = -2
   `
   return new Map(
-    rows.map(({ database, is_missing, is_moved }) => [
+    rows.map(({ database, is_missing, is_known, is_moved }) => [
       database,
       is_missing
         ? is_moved
           ? new BeingMoved(`Database ${database}`, database)
-          : missing(database)
+          : missing(database, is_known)
         : closed(database),
     ]),
   )
 }
 
-function missing(database: string): GatewayError {
+function missing(database: string, isKnown: boolean): GatewayError {
   return new GatewayError('database_not_found', `Database ${database} does not exist`, {
     database,
-    hint: 'If it was dropped on purpose, POST /admin/forget-database removes it from the catalog; POST /register creates it again.',
+    hint: isKnown
+      ? 'If it was dropped on purpose, POST /admin/forget-database removes it from the catalog; POST /register creates it again.'
+      : 'The tenant was dropped or renamed meanwhile. If it was renamed, send the request again.',
   })
 }
 

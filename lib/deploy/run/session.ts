@@ -179,9 +179,24 @@ export async function tryDeployLock(sql: Sql): Promise<boolean> {
   return row!.locked
 }
 
+/** Deallocates what a file has prepared: another file may prepare a statement of the same name. */
+const DEALLOCATE = `
+  do $free$
+  declare
+    one pg_catalog.text;
+  begin
+    for one in
+      select p.name from pg_catalog.pg_prepared_statements p
+      where p.from_sql and not pg_catalog.starts_with(p.name, '_db_gateway_')
+    loop
+      execute pg_catalog.format('deallocate %I', one);
+    end loop;
+  end $free$;
+`
+
 /**
- * Returns statements that reset the session after a file: settings, role, search path, cursors,
- * temporary objects. DISCARD ALL is no alternative: it cannot run in a transaction and would
+ * Returns statements that reset the session after a file: settings, role, search path, cursors, prepared
+ * statements, temporary objects. DISCARD ALL is no alternative: it cannot run in a transaction and would
  * release the deploy's lock. Must be sent as one simple query.
  */
 export function resetFor({ lockTimeoutMs, checksClient }: DeploySession): string {
@@ -195,6 +210,7 @@ export function resetFor({ lockTimeoutMs, checksClient }: DeploySession): string
     set lock_timeout = ${lockTimeoutMs};
     ${checksClient ? "set client_connection_check_interval = '2s';" : ''}
     close all;
+    ${DEALLOCATE}
     discard temp;
     discard sequences;
   `

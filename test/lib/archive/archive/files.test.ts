@@ -97,6 +97,15 @@ describe('what a file is', () => {
     expect(error.details).toMatchObject({ file: 'functions/a.sql', line: 3 })
   })
 
+  test('that nests comments thousands deep, for which the parser takes minutes, is refused', async () => {
+    const nested = (open: string) =>
+      `-- fine\n${open.repeat(10_000)}${'*/'.repeat(10_000)}select 1;`
+    for (const open of ['/*', '/*+', '/*----']) {
+      const error = await refusalOf(tarGz(tarFile('postgresql/functions/a.sql', nested(open))))
+      expect(error.message).toBe('"functions/a.sql" nests too many comments in line 2')
+    }
+  })
+
   test('that is no SQL file may hold anything', async () => {
     const archive = await read(
       tarGz(A_FILE, tarFile('postgresql/tables/erd.png', Buffer.from([0, 255]))),
