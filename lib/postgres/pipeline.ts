@@ -3,9 +3,18 @@ import type { MaybeRow, PendingQuery } from 'postgres'
 /** A query that has been sent, or is queued on its connection behind the query before it. */
 export type Sent = Promise<unknown>
 
-/** Sends a query now, so that PostgreSQL receives queries in the order of the calls. */
+/**
+ * Sends a query now, so that PostgreSQL receives queries in the order of the calls. Await it, or have `answers` do
+ * it: where another error comes first, its own is dropped.
+ */
 export function send<T extends readonly MaybeRow[]>(query: PendingQuery<T>): Promise<T> {
-  return query.execute()
+  return mayFail(query.execute())
+}
+
+/** Returns a promise whose error nobody has to hear: an unhandled one would end the process. */
+export function mayFail<T>(sent: Promise<T>): Promise<T> {
+  sent.catch(() => {})
+  return sent
 }
 
 /**

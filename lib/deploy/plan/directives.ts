@@ -27,8 +27,19 @@ const LOOKALIKE =
 const OTHERS_NO_TRANSACTION =
   /^[ \t]*--[ \t]*(?:migrate:up\b.*\btransaction[ \t]*:[ \t]*false\b|\+goose no transaction\b)/im
 
-/** Reads the directives in the comments before a file's first statement. Case is ignored. */
-export function readDirectives({ text }: SchemaFile): Directives {
+const known = new WeakMap<SchemaFile, Directives>()
+
+/**
+ * Returns the directives in the comments before a file's first statement. Case is ignored. Each file is read once:
+ * it is asked for each of its statements.
+ */
+export function readDirectives(file: SchemaFile): Directives {
+  const directives = known.get(file) ?? read(file)
+  known.set(file, directives)
+  return directives
+}
+
+function read({ text }: SchemaFile): Directives {
   const head = text.slice(0, leadingBlank(text))
   const words = [...head.matchAll(LINE)]
     .flatMap(([, list = '']) => list.toLowerCase().split(/[\s,]+/))

@@ -1,4 +1,5 @@
 import type { SchemaFile } from '../../archive/archive.ts'
+import { inTurns } from '../../common/in-slices.ts'
 import { answers, type Sent, send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { fileFailure } from '../failure.ts'
@@ -148,12 +149,11 @@ async function runAndCommitEach(run: PendingRun, group: Script[]): Promise<void>
   const sent: Sent[] = []
   for (const script of toRun(run, group)) {
     writer.setMigration(script.file)
-    sent.push(
-      writer.send(),
-      ...sendScript(sql, script),
-      sendEnd(sql, session, script.file),
-      ...sendCommit(sql),
-    )
+    sent.push(writer.send())
+    await inTurns(script.statements, (statement) => {
+      for (const one of sendScript(sql, { ...script, statements: [statement] })) sent.push(one)
+    })
+    sent.push(sendEnd(sql, session, script.file), ...sendCommit(sql))
   }
   await inFiles(run, () => answers(sent))
 }

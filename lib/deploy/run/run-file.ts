@@ -1,8 +1,9 @@
 import type { SchemaFile } from '../../archive/archive.ts'
+import { inTurns } from '../../common/in-slices.ts'
 import { Recent } from '../../common/recent.ts'
 import { type ErrorCode, GatewayError } from '../../errors.ts'
 import { isPostgresError } from '../../postgres/errors.ts'
-import { answers, type Sent, send } from '../../postgres/pipeline.ts'
+import { answers, mayFail, type Sent, send } from '../../postgres/pipeline.ts'
 import type { Sql } from '../../postgres/pools/connection.ts'
 import { asStatementError, lineOf, StatementError } from '../failure.ts'
 import { followRenames } from '../parser/follow-renames.ts'
@@ -151,7 +152,7 @@ export async function runScripts(
   let sent: Sent[] = []
   for (const script of scripts) {
     const { file, statements } = script
-    for (const statement of statements) {
+    await inTurns(statements, async (statement) => {
       if (isAskedAbout(statement)) {
         await answers(sent)
         sent = []
@@ -167,7 +168,7 @@ export async function runScripts(
         sent = []
         await check()
       }
-    }
+    })
     sent.push(sendEnd(sql, session, file))
   }
   if (sendLast) sent.push(sendLast())
@@ -200,10 +201,12 @@ async function runOrPass(
  * to the file, and the reset of the session.
  */
 export function sendEnd(sql: Sql, session: DeploySession, file: SchemaFile): Sent {
-  return send(sql.unsafe(CHECK_CONSTRAINTS + resetFor(session))).catch((error: unknown) => {
-    if (isPostgresError(error)) error.position = ''
-    throw asStatementError(file, null, error)
-  })
+  return mayFail(
+    send(sql.unsafe(CHECK_CONSTRAINTS + resetFor(session))).catch((error: unknown) => {
+      if (isPostgresError(error)) error.position = ''
+      throw asStatementError(file, null, error)
+    }),
+  )
 }
 
 /**
@@ -219,6 +222,16 @@ export async function askAbout(scripts: Script[], ask: Ask): Promise<void> {
 /** A setting with which a backslash escapes a quote in any string; the parser reads it as a character. */
 const ODD_STRINGS = /standard_conforming_strings/i
 
+const oddFiles = new WeakMap<SchemaFile, boolean>()
+
+function hasOddStrings(file: SchemaFile): boolean {
+  const known = oddFiles.get(file)
+  if (known !== undefined) return known
+  const isOdd = ODD_STRINGS.test(file.text)
+  oddFiles.set(file, isOdd)
+  return isOdd
+}
+
 /**
  * Sends all statements of a file. The returned promises reject with a StatementError; wait for them
  * with `answers`.
@@ -227,14 +240,16 @@ export function sendScript(sql: Sql, { file, statements }: Script, onRows?: OnRo
   return statements.map((statement) => {
     // A text that the parser could not read, or reads strings of in another way, can hold several
     // statements. The extended protocol accepts a single one, so no COMMIT can hide in it.
-    const isUnread = statement.facts.kind === '' || ODD_STRINGS.test(file.text)
+    const isUnread = statement.facts.kind === '' || hasOddStrings(file)
     const query = sql.unsafe(statement.text, [], isUnread ? ({ simple: false } as object) : {})
     // Rows are discarded as they come, so that none is kept in memory.
-    return query
-      .forEach(() => {})
-      .then((result) => onRows?.(statement, (result as { count?: number | null }).count ?? 0))
-      .catch((error: unknown) => {
-        throw asStatementError(file, statement, error)
-      })
+    return mayFail(
+      query
+        .forEach(() => {})
+        .then((result) => onRows?.(statement, (result as { count?: number | null }).count ?? 0))
+        .catch((error: unknown) => {
+          throw asStatementError(file, statement, error)
+        }),
+    )
   })
 }
