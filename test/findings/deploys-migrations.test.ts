@@ -336,9 +336,11 @@ create table public.item (id int);
   test('PostgreSQL’s warnings are told', async () => {
     const { deploy } = newPlatform()
     const { body } = await deploy({
-      'migrations/001_x.sql': `do $$ begin raise warning 'look at this'; raise notice 'not at this'; end $$;`,
+      'migrations/001_x.sql': `do $$ begin raise warning 'look at this'; raise notice 'not at this';
+        raise warning '%', repeat('long', 10000); end $$;`,
     })
-    expect(body.warnings).toEqual(['PostgreSQL: look at this'])
+    expect(body.warnings[0]).toBe('PostgreSQL: look at this')
+    expect(body.warnings[1]).toMatch(/^PostgreSQL: long.{0,1020}…$/)
   })
 })
 

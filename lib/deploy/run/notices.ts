@@ -1,3 +1,4 @@
+import { excerpt } from '../../common/excerpt.ts'
 import type { Notice } from '../../postgres/driver.ts'
 
 const MAX_WARNINGS = 20
@@ -15,8 +16,9 @@ export function collectWarnings(): { hear: (notice: Notice) => void; told: () =>
   return {
     hear: ({ severity, code, message }) => {
       if (severity !== 'WARNING' || code === NO_ACTIVE_TRANSACTION) return
-      if (texts.size < MAX_WARNINGS) texts.add(`PostgreSQL: ${message}`)
-      else if (!texts.has(`PostgreSQL: ${message}`)) more++
+      const text = `PostgreSQL: ${excerpt(message)}`
+      if (texts.size < MAX_WARNINGS) texts.add(text)
+      else if (!texts.has(text)) more++
     },
     told: () => (more > 0 ? [...texts, `PostgreSQL: ${more} more warnings`] : [...texts]),
   }
