@@ -61,7 +61,7 @@ export async function findInTheWay(sql: Sql, before: SetBefore, words: string): 
   const all = [...before.values()].map(({ object }) => object)
   const ours = new Set(all.map(oidKey))
   const objects: FoundObject[] = []
-  for (const object of all.filter((one) => names(words, one))) {
+  for (const object of namedIn(words, all)) {
     const dependants = await findDependants(sql, [object])
     const other = dependants.find((one) => !ours.has(oidKeyOf(one)))
     if (other) return { objects: [], blocked: { object, by: other.description } }
@@ -76,10 +76,21 @@ export async function dropAll(sql: Sql, objects: FoundObject[]): Promise<void> {
   await sql.unsafe(objects.map((object) => dropStatement(object, true)).join('; '))
 }
 
-/** Matches `view public.sizes`, `rule _RETURN on view sizes`, `policy mine on table t`. */
-function names(words: string, { kind, name }: FoundObject): boolean {
-  const quoted = name.replaceAll('"', '""').replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
-  return new RegExp(`${kind} (?:[^ ]+\\.)?"?${quoted}"?(?![\\w$])`, 'u').test(words)
+/**
+ * Returns the objects that PostgreSQL's error names, as in `view public.sizes depends on column "size"`,
+ * `rule _RETURN on view sizes`, `policy mine on table t`. In another language than English the kinds are
+ * not known, so names alone count.
+ */
+export function namedIn<T extends Pick<FoundObject, 'kind' | 'name'>>(
+  words: string,
+  objects: T[],
+): T[] {
+  const isEnglish = words.includes(' depends on ')
+  return objects.filter(({ kind, name }) => {
+    const quoted = name.replaceAll('"', '""').replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
+    const before = isEnglish ? `${kind} (?:[^ ]+\\.)?` : '(?<![\\w$])'
+    return new RegExp(`${before}"?${quoted}"?(?![\\w$])`, 'u').test(words)
+  })
 }
 
 function oidKey({ kind, oid }: FoundObject): string {
