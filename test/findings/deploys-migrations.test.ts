@@ -393,6 +393,15 @@ describe('tables and extensions', () => {
     ).toMatchObject({ error: 'extension_install_failed', file: 'extensions/pg_trgm.sql' })
   })
 
+  test('an extension is not installed in the schema of the ledger', async () => {
+    const { deploy } = newPlatform()
+    const files = { ...BASE, 'extensions/pageinspect.sql': '-- schema: _db_gateway\n' }
+    expect((await deploy(files)).body).toMatchObject({
+      error: 'extension_install_failed',
+      cause: 'The schema _db_gateway belongs to the gateway',
+    })
+  })
+
   test('C13: a dry run with an untrusted extension says what it could not check', async () => {
     const { deploy, query } = newPlatform()
     expectReady(await deploy(BASE))

@@ -220,6 +220,14 @@ async function createExtension(
   { file, name, version, schema }: WantedExtension,
   schemaOwner?: string,
 ): Promise<void> {
+  if (schema === '_db_gateway') {
+    // The gateway's role could install it there; the ledger could never be made again then.
+    throw new GatewayError('extension_install_failed', `Extension ${name} cannot be installed`, {
+      database,
+      cause: `The schema ${schema} belongs to the gateway`,
+      file: file.path,
+    })
+  }
   const authorization = schemaOwner ? ` authorization ${quoteIdentifier(schemaOwner)}` : ''
   try {
     if (schema) {
