@@ -12,12 +12,13 @@ import { emptiedSince, KNOWS_NO_ROW, TRACE, type Trace, withoutRows } from './tr
  */
 export class Emptied {
   /** Traces from the start of the open transaction; undefined if losses are not looked for. */
-  #before: Promise<Map<string, Trace>> | undefined
+  #before: Promise<Map<string, SeenTrace>> | undefined
   /** Traces read right after the last statement, for `find`; see `sendLast`. */
-  #ahead: Promise<Map<string, Trace>> | undefined
+  #ahead: Promise<Map<string, SeenTrace>> | undefined
   /** Names (without schema) of tables and views from which a statement deletes rows with WHERE. */
   readonly #conditional = new Set<string>()
   readonly #told = new Set<string>()
+  #isSure = false
 
   /**
    * Starts the search: call it when a transaction begins, and after a step that may empty tables.
@@ -25,12 +26,29 @@ export class Emptied {
   begin(sql: Sql): void {
     this.#conditional.clear()
     this.#told.clear()
+    this.#isSure = false
     this.#before = sentAhead(sql, readAllTraces(sql))
   }
 
   /** Stops the search until `begin`: the open transaction may empty tables. */
   allow(): void {
     this.#before = undefined
+  }
+
+  /**
+   * Looks for rows in the tables of which the statistics know none although they have pages: they may be
+   * those of a copy of a database, or older than a crash of the server, or newer than the statistics. Call
+   * it before the first statement whose triggers or rules may empty tables.
+   * @throws {PostgresError} 55P03 if such a table is locked for longer than lock_timeout
+   */
+  async makeSure(sql: Sql): Promise<void> {
+    if (!this.#before || this.#isSure) return
+    this.#isSure = true
+    const before = await this.#before
+    const unknown = [...before.values()].filter(({ hasPages }) => hasPages)
+    const oids = unknown.flatMap(({ oid, isReadable }) => (isReadable ? oid : []))
+    const empty = await withoutRows(sql, oids, 'as they are seen')
+    for (const one of unknown) before.set(one.oid, { ...one, isEmpty: empty.has(one.oid) })
   }
 
   /** Sends the query for `find` ahead of time, as `LossGuard.sendLast`. */
@@ -105,34 +123,40 @@ export class Emptied {
   }
 }
 
-/**
- * Whether a table is empty, which a new relfilenode alone does not tell from one that TRUNCATE has emptied:
- * it has no pages, or PostgreSQL's statistics have counted rows into it and know of none. They know of none in
- * a copy of a database either, and after a crash of the server. pg_relation_size waits for whoever changes the
- * table: such a table does not count as empty.
- */
-const IS_EMPTY = `
-  case when ${KNOWS_NO_ROW} then case
-    when pg_stat_get_tuples_inserted(c.oid) > 0 then true
-    when c.oid = any (array(
-      select l.relation from pg_locks l
-      where l.locktype = 'relation' and l.mode = 'AccessExclusiveLock' and l.pid <> pg_backend_pid()
-        and l.database = (select d.oid from pg_database d where d.datname = current_database())
-    )) then false
-    else pg_relation_size(c.oid) = 0
-  end else false end
-`
+interface SeenTrace extends Trace {
+  /** The statistics know of no row, but the table has pages. */
+  hasPages: boolean
+  isReadable: boolean
+}
 
-/** Reads the traces of all plain tables of the platform without waiting for table locks. */
-async function readAllTraces(sql: Sql): Promise<Map<string, Trace>> {
+/** Tables that somebody else changes, for which pg_relation_size would wait; they do not count as empty. */
+const LOCKED = `array(
+  select l.relation from pg_locks l
+  where l.locktype = 'relation' and l.mode = 'AccessExclusiveLock' and l.pid <> pg_backend_pid()
+    and l.database = (select d.oid from pg_database d where d.datname = current_database())
+)`
+
+/**
+ * Reads the traces of all plain tables of the platform without waiting for table locks. A table counts as
+ * empty if PostgreSQL's statistics know of no row in it, because a new relfilenode alone does not tell
+ * TRUNCATE from a rewrite of an empty table; see `makeSure`.
+ */
+async function readAllTraces(sql: Sql): Promise<Map<string, SeenTrace>> {
   const rows = await send(
-    sql.unsafe<Trace[]>(`
-      select ${TRACE}, ${IS_EMPTY} as "seemsEmpty"
+    sql.unsafe<SeenTrace[]>(`
+      select ${TRACE}, known.is_empty as "seemsEmpty",
+        case when known.is_empty then coalesce(pg_relation_size(c.oid), 0) > 0 else false end
+          as "hasPages",
+        has_schema_privilege(n.oid, 'USAGE') and has_table_privilege(c.oid, 'SELECT')
+          as "isReadable"
       from pg_class c
       join pg_namespace n on n.oid = c.relnamespace
+      cross join lateral (
+        select ${KNOWS_NO_ROW} and c.oid <> all (${LOCKED}) as is_empty
+      ) as known
       where c.relkind = 'r' and c.relpersistence <> 't' and c.oid >= ${FIRST_NORMAL_OID}
         and c.relname !~ '^_db_gateway_' and n.nspname !~ '^pg_'
-        and n.nspname <> 'information_schema'
+        and n.nspname not in ('information_schema', '_db_gateway')
     `),
   )
   return new Map(rows.map((row) => [row.oid, { ...row, isEmpty: row.seemsEmpty }]))

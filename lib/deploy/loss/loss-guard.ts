@@ -28,6 +28,12 @@ import {
  */
 export type GuardMode = 'closely' | 'new' | 'only code'
 
+/** Statements that may write rows, so that triggers and rules run; '' is one that could not be parsed. */
+const WRITES = new Set([
+  ...['', 'InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt', 'CopyStmt'],
+  ...['SelectStmt', 'ExecuteStmt', 'CreateTableAsStmt', 'ExplainStmt'],
+])
+
 /**
  * Keeps a deploy from losing data. A statement whose text shows that it may lose data is checked
  * before it runs. Other losses are found by comparing the catalogs, and rolled back.
@@ -92,6 +98,7 @@ export class LossGuard {
     this.#guarded.answers.note(file, statement)
     this.#guarded.emptied.expect(facts.deletes)
     if (mayLoseData(file)) this.#guarded.emptied.allow()
+    if (WRITES.has(facts.kind)) await this.#guarded.emptied.makeSure(this.#sql)
     if (!isAskedAbout(statement)) return undefined
     await this.#looking
     return askBeforeStatement(this.#guarded, file, statement)
