@@ -1,5 +1,6 @@
 import type { Worker } from 'node:worker_threads'
 import { startThreadBeside } from '../../common/thread.ts'
+import { GatewayError } from '../../errors.ts'
 import type { BodyNames } from './body-names.ts'
 import type { FileValues } from './evaluated.ts'
 import type { Hidden } from './hidden.ts'
@@ -17,9 +18,12 @@ export interface Question {
 export interface Answer {
   id: number
   result: unknown
+  /** True instead of a result: expressions of the text are nested too deeply. */
+  isTooDeep?: boolean
 }
 
 interface Waiter {
+  text: string
   resolve(result: unknown): void
   reject(error: Error): void
 }
@@ -68,16 +72,25 @@ function ask(task: Question['task'], text: string): Promise<unknown> {
   thread ??= startThread()
   const id = ++lastId
   return new Promise((resolve, reject) => {
-    waiting.set(id, { resolve, reject })
+    waiting.set(id, { text, resolve, reject })
     thread!.postMessage({ id, task, text } satisfies Question)
   })
+}
+
+function tooDeep(text: string): GatewayError {
+  return new GatewayError(
+    'schema_extraction_failed',
+    `An expression is nested too deeply, or is a chain of thousands of operators, in the statements that begin with: ${text.trimStart().slice(0, 100)}`,
+  )
 }
 
 /** Starts the thread. It does not keep the process alive; after a failure it is started again. */
 function startThread(): Worker {
   const worker = startThreadBeside(import.meta.url)
-  worker.on('message', ({ id, result }: Answer) => {
-    waiting.get(id)?.resolve(result)
+  worker.on('message', ({ id, result, isTooDeep }: Answer) => {
+    const waiter = waiting.get(id)
+    if (isTooDeep) waiter?.reject(tooDeep(waiter.text))
+    else waiter?.resolve(result)
     waiting.delete(id)
   })
   worker.on('error', (error) => {

@@ -19,6 +19,11 @@ const TASKS: Record<Question['task'], (text: string) => unknown> = {
 }
 
 parentPort!.on('message', ({ id, task, text }: Question) => {
-  const result = TASKS[task](text)
-  parentPort!.postMessage({ id, result } satisfies Answer)
+  try {
+    const result = TASKS[task](text)
+    parentPort!.postMessage({ id, result } satisfies Answer)
+  } catch {
+    // The tree is deeper than JavaScript's stack. The thread goes on for other texts.
+    parentPort!.postMessage({ id, result: undefined, isTooDeep: true } satisfies Answer)
+  }
 })

@@ -57,7 +57,7 @@ async function onSession(
 ): Promise<DeployResult | undefined> {
   const database = databaseName(owner)
   const how = older === 'whole' ? 'deploy' : older
-  const { standingTo } = olderOf(parts.catalog, origin, owner, archive.checksum, how)
+  const { standingTo } = olderOf(parts.platformCatalog, origin, owner, archive.checksum, how)
   const heard = collectWarnings()
   try {
     const lease = await parts.pools.lease(database, { waitMs: DEPLOY_WAIT_MS })

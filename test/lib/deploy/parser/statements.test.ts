@@ -25,3 +25,16 @@ describe('the statements of a file', () => {
     },
   )
 })
+
+test('a chain that is deeper than the stack is refused, and other texts are read meanwhile', async () => {
+  const deep = `select ''${" || 'b'".repeat(12_000)};`
+  const [first, other] = await Promise.allSettled([
+    splitStatements(deep),
+    splitStatements('select 1'),
+  ])
+  expect(first).toMatchObject({
+    status: 'rejected',
+    reason: { code: 'schema_extraction_failed', message: expect.stringContaining("select ''") },
+  })
+  expect(other).toMatchObject({ status: 'fulfilled', value: [{ text: 'select 1' }] })
+})
