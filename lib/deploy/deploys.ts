@@ -14,7 +14,7 @@ import { requirePgDump } from './drop/dumps.ts'
 import type { DatabaseResult } from './fleet/results.ts'
 import { RunningFleets } from './fleet/stops.ts'
 import { watched } from './fleet/watched.ts'
-import { type FleetRequest, migrate } from './fleet.ts'
+import { type FleetRequest, findTargets, migrate } from './fleet.ts'
 import { prepareAnswers } from './ledger/prepare-answers.ts'
 import { type Cloned, type CloneRequest, cloneTenant } from './move/clone-tenant.ts'
 import { CopyTime } from './move/copy-time.ts'
@@ -71,7 +71,8 @@ export class Deploys {
   async migrate(request: FleetRequest): Promise<Proven<DatabaseResult[]>> {
     const warnings = new Set<string>()
     const onWarning = (warning: string) => void warnings.add(warning)
-    const proven = await withProof(this.parts, request, true, () =>
+    const find = () => findTargets(this.parts, request)
+    const proven = await withProof(this.parts, { ...request, find }, true, () =>
       this.#migrate({ ...request, onWarning }),
     )
     for (const warning of proven.warnings) warnings.add(warning)

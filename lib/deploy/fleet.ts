@@ -3,7 +3,7 @@ import { ownerKey } from '../tenancy/owner-identity.ts'
 import { beginLeft, reduceLeft } from './fleet/left.ts'
 import { migrateSites, type SitesRequest } from './fleet/migrate-sites.ts'
 import { type DatabaseResult, failureOf, untouched } from './fleet/results.ts'
-import { selectTargets, type Target } from './fleet/targets.ts'
+import { type Selected, selectTargets, type Target } from './fleet/targets.ts'
 import type { DeployParts } from './parts.ts'
 
 /** A request to bring several databases to an archive. */
@@ -20,6 +20,14 @@ export interface FleetRequest extends SitesRequest {
 }
 
 /**
+ * Returns the databases of the request.
+ * @throws {GatewayError} database_not_found; invalid_request, as `selectTargets`
+ */
+export function findTargets(parts: DeployParts, request: FleetRequest): Promise<Selected> {
+  return selectTargets(parts, { ...request, archiveChecksum: request.archive.checksum })
+}
+
+/**
  * Brings existing databases to the archive's schema: the owner's database or, if `owner.tenantId`
  * is null, every database of the platform or of its schema, on all servers.
  * Databases that are done stay done; one that failed is rolled back. See `migrateSites`.
@@ -31,8 +39,7 @@ export async function migrate(
   request: FleetRequest,
 ): Promise<DatabaseResult[]> {
   const { owner, archive, older, flags, onlyFailed } = request
-  const selection = { ...request, archiveChecksum: archive.checksum }
-  const { sites, targets, skipped } = await selectTargets(parts, selection)
+  const { sites, targets, skipped } = await findTargets(parts, request)
   const isKept = owner.tenantId === null && !flags.dryRun && older !== 'revert'
   const isAsked = ({ database }: Target) => !skipped.has(database)
   if (isKept && !onlyFailed) {

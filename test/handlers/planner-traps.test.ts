@@ -83,7 +83,7 @@ test('a dump whose ledger has an index with an expression is not imported', asyn
     { platform, tenant_id: 'copy' },
     exported.body!,
   )
-  expect([status, body.error]).toEqual([409, 'name_conflict'])
+  expect([status, body.error]).toEqual([422, 'import_failed'])
   expect(body.message).toContain('expressions of the index public.planted')
 })
 

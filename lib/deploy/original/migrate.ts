@@ -39,7 +39,8 @@ export async function migrateStored(
   const { owner, schemaName, archive, options } = request
   const database = databaseName(owner)
   const deploy = { ...request, older: 'whole' as const, flags: options.flags }
-  const { value: result, warnings } = await withProof(parts, deploy, true, () =>
+  const find = () => parts.catalog.locate(owner)
+  const { value: result, warnings } = await withProof(parts, { ...deploy, find }, true, () =>
     update(parts, deploy).catch((error) => {
       throw error instanceof GatewayError ? withV2Hint(error) : error
     }),

@@ -19,6 +19,8 @@ export interface ProofRequest {
   archive: SchemaArchive
   flags: DeployFlags
   origin: DeployOrigin
+  /** Rejects if there is nothing to deploy to; asked before anything is made for the proof. */
+  find?: () => Promise<unknown>
 }
 
 /** The result of the work, and warnings about new tenants. */
@@ -47,7 +49,10 @@ export async function withProof<T>(
     if (flags.strict) throw new GatewayError('invalid_request', 'strict needs TEMPLATES=on')
     return { value: await work(), warnings: [] }
   }
-  if (flags.strict) await prove(parts, request)
+  if (flags.strict) {
+    await request.find?.()
+    await prove(parts, request)
+  }
   if (flags.dryRun) return { value: await work(), warnings: [] }
 
   const makesDatabase = !isFleet && (await parts.catalog.findHere(owner)) === undefined
@@ -55,6 +60,7 @@ export async function withProof<T>(
     !makesDatabase &&
     !parts.templates.isSettled(nameOf(parts, request)) &&
     (isFleet || (await isFirst(parts, request)))
+  if (isDue) await request.find?.()
   const proof = isDue ? outcome(parts, request, isFleet) : undefined
   const value = await work()
   const warnings = makesDatabase ? [] : await answerOf(parts, request, proof)

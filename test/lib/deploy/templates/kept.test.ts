@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import {
   beginTemplate,
@@ -8,6 +9,7 @@ import {
 } from '../../../../lib/deploy/templates/table.ts'
 import { startOneGateway } from '../../../helpers/for-file.ts'
 import { connectTo, uniqueName } from '../../../helpers/gateway.ts'
+import { pack } from '../../../helpers/platforms.ts'
 
 const gateway = await startOneGateway({ TEMPLATES: 'on' })
 
@@ -27,3 +29,22 @@ test('the templates that are kept are those of the last releases, however late t
   expect(await markDeployed(sql, 'gone', 0)).toBe(false)
   await sql.end()
 })
+
+test.each<Record<string, string>>([{}, { strict: 'true' }, { skip: 'nobody' }])(
+  'a /migrate that has nothing to deploy to makes no template and no role: %j',
+  async (flags) => {
+    const platform = uniqueName('ghost')
+    const archive = await pack({ 'migrations/001_a.sql': 'create table t (id int);' })
+    const { status } = await gateway.migrate(platform, archive, undefined, flags)
+    expect(status).toBe(404)
+    // The proof of a deploy that has nothing to do would take this long.
+    await sleep(300)
+    const sql = connectTo('postgres')
+    const left = await sql`
+      select datname as name from pg_database where datname like ${`%${platform}%`}
+      union all select rolname from pg_roles where rolname = ${`gw_${platform}`}
+    `
+    await sql.end()
+    expect([...left]).toEqual([])
+  },
+)
