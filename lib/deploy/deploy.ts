@@ -5,8 +5,10 @@ import {
   fromPostgres,
   isConnectionLost,
   isPostgresError,
+  postgresDetails,
 } from '../postgres/errors.ts'
 import type { Sql } from '../postgres/pools/connection.ts'
+import { UNDEFINED_TABLE } from '../postgres/sqlstates.ts'
 import { BeingMoved } from '../tenancy/catalog/moved-away.ts'
 import { traced } from '../tracing/scope.ts'
 import { databaseInUse } from './database/in-use.ts'
@@ -68,7 +70,7 @@ export async function deploy(sql: Sql, job: Job): Promise<DeployResult> {
     const isLocked = isPostgresError(error) && isLockError(error)
     const failure = isLocked
       ? await lockedOut(sql, job.database, job.lockTimeoutMs)
-      : fromPostgres(error, job.database)
+      : (lackingLedger(error, job.database) ?? fromPostgres(error, job.database))
     const unchecked = job.flags.dryRun && !isLostBy(error, failure) && uncheckedBy(failure, attempt)
     if (unchecked && attempt.result) {
       await sql.unsafe('rollback')
@@ -84,6 +86,23 @@ export async function deploy(sql: Sql, job: Job): Promise<DeployResult> {
     if (isKept) await recordFailure(sql, job, told, attempt.done, started)
     throw told
   }
+}
+
+/** Somebody has dropped a table of the ledger, or restored the database without it. */
+function lackingLedger(error: unknown, database: string): GatewayError | undefined {
+  if (!isPostgresError(error) || error.code !== UNDEFINED_TABLE) return undefined
+  const [table] = /_db_gateway_(?:files|migrations|deployments)/.exec(error.message) ?? []
+  if (table === undefined) return undefined
+  return new GatewayError(
+    'query_failed',
+    `The ledger of ${database} lacks its table public.${table}`,
+    {
+      database,
+      ...postgresDetails(error),
+      hint: 'Restore the table with its rows from a backup of the database: without them migrations that have run would run again',
+    },
+    409,
+  )
 }
 
 async function lockedOut(sql: Sql, database: string, totalMs: number): Promise<GatewayError> {

@@ -134,3 +134,20 @@ test('a ledger that is made anew has the columns of every other, in their order'
     )
   expect(await columns('north')).toEqual(await columns('south'))
 })
+
+test.each(['files', 'migrations', 'deployments'])(
+  'a ledger without its table of %s is told, with what to do',
+  async (table) => {
+    const platform = uniqueName('ledger')
+    await gateway.register(platform, await pack(FILES))
+    await asGateway(`${platform}_main`, `drop table public._db_gateway_${table} cascade`)
+    const next = { ...FILES, ...textFunction('motto', 'second') }
+    expect(await gateway.register(platform, await pack(next))).toMatchObject({
+      status: 409,
+      body: {
+        message: `The ledger of ${platform}_main lacks its table public._db_gateway_${table}`,
+        hint: expect.stringMatching('from a backup'),
+      },
+    })
+  },
+)
