@@ -74,7 +74,9 @@ function needsFrom(sql: Sql, database: string, waiting: Set<Item>): Needs {
   let isFirst = true
   const wantedBy = (files: SchemaFile[]) => {
     const wanted = new Set([...waiting].filter(({ isTable }) => isTable && isFirst))
-    const words = new Set(files.flatMap(({ text }) => wordsOf(text)))
+    // A file may have a hundred thousand statements.
+    if (waiting.size === 0) return wanted
+    const words = new Set(files.flatMap(fileWords))
     for (const item of wanted) for (const word of textWords(item)) words.add(word)
     for (let size = -1; size !== wanted.size; ) {
       size = wanted.size
@@ -208,8 +210,11 @@ function madeBy({ statements }: Script): string[] {
 const words = new WeakMap<SchemaFile, string[]>()
 
 function textWords({ script }: Item): string[] {
-  const { file } = script
-  const known = words.get(file) ?? wordsOf(file.text)
+  return fileWords(script.file)
+}
+
+function fileWords(file: SchemaFile): string[] {
+  const known = words.get(file) ?? [...new Set(wordsOf(file.text))]
   words.set(file, known)
   return known
 }
