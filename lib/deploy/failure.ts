@@ -9,6 +9,7 @@ import {
   postgresDetails,
   whatBecame,
 } from '../postgres/errors.ts'
+import { INVALID_TRANSACTION_TERMINATION } from '../postgres/sqlstates.ts'
 import { leadingBlank, placeAt, unitsOf } from './parser/place.ts'
 import type { Statement } from './parser/statement.ts'
 
@@ -106,7 +107,10 @@ function hintFor({ statement, error }: StatementError): ErrorDetails {
       hint: 'Remove SET TRANSACTION: the whole deploy is one transaction, which has already begun',
     }
   }
-  if (error.code === ACTIVE_SQL_TRANSACTION) {
+  // A procedure that commits.
+  const isEnding =
+    error.code === INVALID_TRANSACTION_TERMINATION && statement?.facts.kind === 'CallStmt'
+  if (error.code === ACTIVE_SQL_TRANSACTION || isEnding) {
     return {
       hint: 'Run the migration outside of a transaction: write "-- gateway: no-transaction" before its first statement',
     }

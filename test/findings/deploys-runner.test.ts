@@ -303,6 +303,19 @@ test('D2: rows that a migration selects are not kept in memory', async () => {
   expect((most - before) / 2 ** 20).toBeLessThan(200)
 })
 
+test('a procedure that commits has the hint to run the migration outside of a transaction', async () => {
+  const { deploy } = newPlatform()
+  const { body } = await deploy({
+    'migrations/001_a.sql': `create procedure p() language plpgsql as 'begin commit; end';`,
+    'migrations/002_b.sql': 'call p();',
+  })
+  expect(body).toMatchObject({
+    sqlstate: '2D000',
+    file: 'migrations/002_b.sql',
+    hint: expect.stringMatching('gateway: no-transaction'),
+  })
+})
+
 test('a statement that one file prepares is not in the way of the next', async () => {
   const { deploy } = newPlatform()
   const prepared = 'prepare p as select 1; execute p;'
