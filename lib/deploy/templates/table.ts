@@ -113,7 +113,7 @@ export async function beginTemplate(
     values (${database}, ${platform}, ${checksum}, ${base})
     on conflict (database) do update set
       base = excluded.base, state = 'unfinished', generates = null, failure = null, result = null,
-      digest = null, facts = null, built_at = now()
+      built_at = now()
   `
 }
 
@@ -195,13 +195,16 @@ export async function markUnfinished(sql: Sql, database: string): Promise<void> 
   await sql`update _db_gateway_templates set state = 'unfinished' where database = ${database}`
 }
 
-/** Returns the objects of a platform's templates, that of the archive deployed last first. */
+/**
+ * Returns the objects of a platform's templates, that of the archive deployed last first. They are those of the
+ * archive also while a template is built again because somebody has dropped or changed it.
+ */
 export async function readTemplateFacts(sql: Sql, platform: string): Promise<TemplateFacts[]> {
   return sql<TemplateFacts[]>`
     select t.checksum, a.schema_name as schema, to_json(t.built_at) as "builtAt", t.digest, t.facts
     from _db_gateway_templates t
     left join _db_gateway_archives a on a.platform = t.platform and a.checksum = t.checksum
-    where t.platform = ${platform} and t.state = 'ready'
+    where t.platform = ${platform} and t.facts is not null
     order by t.deployed_at desc nulls last, t.built_at desc
   `
 }

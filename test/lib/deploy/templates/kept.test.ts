@@ -4,7 +4,9 @@ import {
   beginTemplate,
   findSuperfluous,
   markDeployed,
+  markUnfinished,
   readTemplate,
+  readTemplateFacts,
   saveTemplate,
 } from '../../../../lib/deploy/templates/table.ts'
 import { startOneGateway } from '../../../helpers/for-file.ts'
@@ -27,6 +29,21 @@ test('the templates that are kept are those of the last releases, however late t
   await markDeployed(sql, first, 400)
   expect(await findSuperfluous(sql, platform, [])).toEqual([first])
   expect(await markDeployed(sql, 'gone', 0)).toBe(false)
+  await sql.end()
+})
+
+test('drift goes on comparing with the archive of a template that is to be built again', async () => {
+  const platform = uniqueName('order')
+  const sql = connectTo(gateway.server.database)
+  const database = `_db_gateway_template_${platform}`
+  const about = { database, platform, checksum: 'abc', base: '' }
+  await beginTemplate(sql, about)
+  const facts = { digest: 'd', facts: [] }
+  await saveTemplate(sql, { ...(await readTemplate(sql, database))!, state: 'ready' }, facts)
+  for (const again of [() => markUnfinished(sql, database), () => beginTemplate(sql, about)]) {
+    await again()
+    expect(await readTemplateFacts(sql, platform)).toMatchObject([{ checksum: 'abc', ...facts }])
+  }
   await sql.end()
 })
 
