@@ -142,7 +142,12 @@ describe('D7: SIGTERM in a fleet', () => {
   test('starts nothing new and says so; what is under way is finished', async () => {
     const url = await createAdminDatabase()
     afterTest(() => dropAdminDatabase(url))
-    const gateway = await startProcess({ DATABASE_URL: url, MIGRATE_CONCURRENCY: '2' })
+    const gateway = await startProcess({
+      DATABASE_URL: url,
+      MIGRATE_CONCURRENCY: '2',
+      // A fleet goes on for half of it.
+      SHUTDOWN_TIMEOUT_SECS: '6',
+    })
     const platform = uniqueName('stop')
     const base = await gateway.url()
     const send = async (path: string, files: Files, tenant?: string) => {
