@@ -106,6 +106,12 @@ describe('what a file is', () => {
     }
   })
 
+  test('that has lines of operators is read at once', async () => {
+    const started = performance.now()
+    await read(tarGz(tarFile('postgresql/functions/a.sql', `${'-'.repeat(1900)}\n`.repeat(500))))
+    expect(performance.now() - started).toBeLessThan(1000)
+  })
+
   test('that is no SQL file may hold anything', async () => {
     const archive = await read(
       tarGz(A_FILE, tarFile('postgresql/tables/erd.png', Buffer.from([0, 255]))),
