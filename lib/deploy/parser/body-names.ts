@@ -1,4 +1,5 @@
-import { type Node, parsePlPgSQLSync, parseSync } from 'libpg-query'
+import type { Node } from 'libpg-query'
+import { parsePlPgSQLSync, parseSync } from '../../common/pg-parser.ts'
 import { strings } from './names.ts'
 import { optionsOf } from './options.ts'
 

@@ -20,10 +20,11 @@ export interface Answer {
   result: unknown
   /** True instead of a result: expressions of the text are nested too deeply. */
   isTooDeep?: boolean
+  /** The thread may answer no more: see `isSpoiled` of pg-parser.ts. */
+  isSpoiled: boolean
 }
 
-interface Waiter {
-  text: string
+interface Waiter extends Question {
   resolve(result: unknown): void
   reject(error: Error): void
 }
@@ -69,12 +70,17 @@ export function bodyNamesIn(text: string): Promise<BodyNames> {
 }
 
 function ask(task: Question['task'], text: string): Promise<unknown> {
-  thread ??= startThread()
   const id = ++lastId
   return new Promise((resolve, reject) => {
-    waiting.set(id, { text, resolve, reject })
-    thread!.postMessage({ id, task, text } satisfies Question)
+    const waiter = { id, task, text, resolve, reject }
+    waiting.set(id, waiter)
+    put(waiter)
   })
+}
+
+function put({ id, task, text }: Question): void {
+  thread ??= startThread()
+  thread.postMessage({ id, task, text } satisfies Question)
 }
 
 function tooDeep(text: string): GatewayError {
@@ -87,13 +93,16 @@ function tooDeep(text: string): GatewayError {
 /** Starts the thread. It does not keep the process alive; after a failure it is started again. */
 function startThread(): Worker {
   const worker = startThreadBeside(import.meta.url)
-  worker.on('message', ({ id, result, isTooDeep }: Answer) => {
+  worker.on('message', ({ id, result, isTooDeep, isSpoiled }: Answer) => {
+    if (worker !== thread) return
     const waiter = waiting.get(id)
     if (isTooDeep) waiter?.reject(tooDeep(waiter.text))
     else waiter?.resolve(result)
     waiting.delete(id)
+    if (isSpoiled) replaceThread(worker)
   })
   worker.on('error', (error) => {
+    if (worker !== thread) return
     thread = undefined
     const failed = [...waiting.values()]
     waiting.clear()
@@ -102,4 +111,11 @@ function startThread(): Worker {
   // After the listener for messages, which would have it keep the process alive again.
   worker.unref()
   return worker
+}
+
+/** Ends the thread, and has another one answer what it has not answered. */
+function replaceThread(worker: Worker): void {
+  thread = undefined
+  void worker.terminate()
+  for (const waiter of waiting.values()) put(waiter)
 }

@@ -1,4 +1,5 @@
-import { type Node, parseSync, scanSync } from 'libpg-query'
+import type { Node } from 'libpg-query'
+import { parseSync, scanSync } from '../../common/pg-parser.ts'
 
 /** Position of a token, in bytes of the statement's text. */
 export interface Token {

@@ -1,4 +1,5 @@
-import { type Node, parseSync } from 'libpg-query'
+import type { Node } from 'libpg-query'
+import { parseSync } from '../../common/pg-parser.ts'
 import { factsOf } from './facts.ts'
 import { hiddenIn } from './hidden.ts'
 import { madeBy, pathSetBy } from './makes.ts'

@@ -1,4 +1,5 @@
-import { type Node, scanSync } from 'libpg-query'
+import type { Node } from 'libpg-query'
+import { scanSync } from '../../common/pg-parser.ts'
 import { strings } from './names.ts'
 
 /** The query of a view that selects `*`. */

@@ -1,6 +1,7 @@
 // Runs in a worker thread: see parser.ts.
 import { parentPort } from 'node:worker_threads'
 import { loadModule } from 'libpg-query'
+import { isSpoiled, isTooDeep } from '../../common/pg-parser.ts'
 import { bodyNamesIn } from './body-names.ts'
 import { valuesOf } from './evaluated.ts'
 import { hiddenInRoutine } from './hidden.ts'
@@ -19,11 +20,13 @@ const TASKS: Record<Question['task'], (text: string) => unknown> = {
 }
 
 parentPort!.on('message', ({ id, task, text }: Question) => {
+  const answer = (more: Pick<Answer, 'result' | 'isTooDeep'>) =>
+    parentPort!.postMessage({ id, isSpoiled: isSpoiled(), ...more } satisfies Answer)
   try {
-    const result = TASKS[task](text)
-    parentPort!.postMessage({ id, result } satisfies Answer)
-  } catch {
-    // The tree is deeper than JavaScript's stack. The thread goes on for other texts.
-    parentPort!.postMessage({ id, result: undefined, isTooDeep: true } satisfies Answer)
+    answer({ result: TASKS[task](text) })
+  } catch (error) {
+    // The text, or its tree, is deeper than JavaScript's stack.
+    if (!isTooDeep(error)) throw error
+    answer({ result: undefined, isTooDeep: true })
   }
 })

@@ -1,4 +1,5 @@
 import { parseSync } from 'libpg-query'
+import { spoils } from '../../../common/pg-parser.ts'
 import type { FunctionFacts, RelationFacts } from '../facts.ts'
 import { ANYTHING, add, type Code, leave, noCode, RESET, unknownEffects } from './effects.ts'
 import { effectsOfBuiltin, effectsOfForeign } from './known-routines.ts'
@@ -162,15 +163,9 @@ function careful({ onBroken }: Context, note: (code: Code) => void): Code {
     note(code)
     return code
   } catch (error) {
-    // A syntax error leaves the parser intact; these errors may not.
-    if (error instanceof RangeError || isTrap(error)) onBroken()
+    if (spoils(error)) onBroken()
     return unknownCode()
   }
-}
-
-/** Returns whether it is a WebAssembly RuntimeError, which Node.js's types lack. */
-function isTrap(error: unknown): boolean {
-  return error instanceof Error && error.constructor.name === 'RuntimeError'
 }
 
 function unknownCode(): Code {
