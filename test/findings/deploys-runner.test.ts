@@ -393,6 +393,7 @@ describe('what the database sets for its sessions', () => {
 
 test.each([
   ['the file', 'set standard_conforming_strings = off;'],
+  ['a text put together', "select set_config('standard_conforming' || '_strings', 'off', false);"],
   ['the database', ''],
 ])('no COMMIT hides in a string that is read otherwise, by a setting of %s', async (_, setting) => {
   const { database, deploy, query } = newPlatform()

@@ -219,17 +219,12 @@ export async function askAbout(scripts: Script[], ask: Ask): Promise<void> {
   }
 }
 
-/** A setting with which a backslash escapes a quote in any string; the parser reads it as a character. */
-const ODD_STRINGS = /standard_conforming_strings/i
-
-const oddFiles = new WeakMap<SchemaFile, boolean>()
-
-function hasOddStrings(file: SchemaFile): boolean {
-  const known = oddFiles.get(file)
-  if (known !== undefined) return known
-  const isOdd = ODD_STRINGS.test(file.text)
-  oddFiles.set(file, isOdd)
-  return isOdd
+/**
+ * Whether a quote follows a backslash, which escapes it in any string while standard_conforming_strings is off;
+ * the parser reads it as a character. A function may have set that, or a text that is put together.
+ */
+function mayBeOdd({ text }: Statement): boolean {
+  return text.includes("\\'")
 }
 
 /**
@@ -238,9 +233,9 @@ function hasOddStrings(file: SchemaFile): boolean {
  */
 export function sendScript(sql: Sql, { file, statements }: Script, onRows?: OnRows): Sent[] {
   return statements.map((statement) => {
-    // A text that the parser could not read, or reads strings of in another way, can hold several
+    // A text that the parser could not read, or may read strings of in another way, can hold several
     // statements. The extended protocol accepts a single one, so no COMMIT can hide in it.
-    const isUnread = statement.facts.kind === '' || hasOddStrings(file)
+    const isUnread = statement.facts.kind === '' || mayBeOdd(statement)
     const query = sql.unsafe(statement.text, [], isUnread ? ({ simple: false } as object) : {})
     // Rows are discarded as they come, so that none is kept in memory.
     return mayFail(
