@@ -122,8 +122,15 @@ function hintFor({ statement, error }: StatementError): ErrorDetails {
         "the platform's role",
     }
   }
+  if (OF_PRIVILEGES.has(statement?.facts.kind ?? '') && OWNER_ERRORS.has(error.code)) {
+    return {
+      hint: 'Remove GRANT, REVOKE and ALTER DEFAULT PRIVILEGES of other roles (pg_dump --no-privileges omits them)',
+    }
+  }
   return {}
 }
+
+const OF_PRIVILEGES = new Set(['GrantStmt', 'AlterDefaultPrivilegesStmt'])
 
 const ACTIVE_SQL_TRANSACTION = '25001'
 

@@ -273,6 +273,7 @@ const STEPS: [error: string, mend: (text: string) => string][] = [
         .replace(/^CREATE TABLE public\._db_gateway_[\s\S]*?;$|^ALTER .*_db_gateway_.*;$/gm, ''),
   ],
   ['pg_dump --no-owner', (text) => text.replace(/^ALTER .* OWNER TO .*;$/gm, '')],
+  ['pg_dump --no-privileges', (text) => text.replace(/^GRANT .*;$/gm, '')],
 ]
 
 test('deploys once the hints are followed, and is the same database', async () => {
@@ -282,7 +283,9 @@ test('deploys once the hints are followed, and is the same database', async () =
   const role = `gw_${original}`
 
   const platform = uniqueName('copy')
-  let text = DUMP.replaceAll('$ROLE', role)
+  let text = `${DUMP.replaceAll('$ROLE', role)}
+GRANT ALL ON SCHEMA public TO gw_elsewhere WITH GRANT OPTION;
+`
   const archive = () =>
     pack({ 'migrations/001_dump.pssql': text, 'functions/own.pssql': OWN_FUNCTION })
   for (const [hint, mend] of STEPS) {
@@ -290,7 +293,7 @@ test('deploys once the hints are followed, and is the same database', async () =
     expect([answer.status, answer.body.error], hint).toEqual([422, 'migration_failed'])
     expect(`${answer.body.cause} ${answer.body.hint}`).toContain(hint)
     const line = text.split('\n')[answer.body.line - 1]!
-    expect(line).toMatch(/^COPY public.person|^CREATE SCHEMA _db_gateway|OWNER TO gw_/)
+    expect(line).toMatch(/^COPY public.person|^CREATE SCHEMA _db_gateway|OWNER TO gw_|^GRANT/)
     text = mend(text)
   }
   const answer = await gateway.register(platform, await archive())

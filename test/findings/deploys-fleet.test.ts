@@ -173,6 +173,7 @@ describe('C9: skip', () => {
     [{ skip: 'nobody' }, undefined, 'has no database or tenant "nobody"'],
     [{ skip: 't0' }, 't0', 'leave tenant_id out'],
     [{ only: 'failed' }, 't0', 'leave tenant_id out'],
+    [{ label: ' ' }, undefined, 'label is empty'],
     [{ only: 'pending' }, undefined, 'only must be failed; got "pending"'],
   ])('refuses what means nothing: %j', async (flags, tenantId, message) => {
     const { migrate } = await newFleet(1)

@@ -97,7 +97,12 @@ export async function readSchemaForm(
   const onError = parseOnError(fields.get('on_error'))
   const skip = parseWords(fields.get('skip'))
   const onlyFailed = parseOnly(fields.get('only'))
-  const labels = parseLabelFilter(fields.get('label'))
+  const label = fields.get('label')
+  // More likely a variable without a value than a wish for all databases.
+  if (label?.trim() === '') {
+    throw new GatewayError('invalid_request', 'label is empty: leave it out for all databases')
+  }
+  const labels = parseLabelFilter(label)
   const isFiltered = skip.length > 0 || onlyFailed || Object.keys(labels).length > 0
   if (owner.tenantId !== null && isFiltered) {
     throw new GatewayError(
