@@ -2,6 +2,7 @@ import type { Labels } from '../tenancy/labels.ts'
 import { ownerKey } from '../tenancy/owner-identity.ts'
 import { beginLeft, reduceLeft } from './fleet/left.ts'
 import { migrateSites, type SitesRequest } from './fleet/migrate-sites.ts'
+import { warnOfOvertaken } from './fleet/overtaken.ts'
 import { type DatabaseResult, failureOf, untouched } from './fleet/results.ts'
 import { type Selected, selectTargets, type Target } from './fleet/targets.ts'
 import type { DeployParts } from './parts.ts'
@@ -57,6 +58,7 @@ export async function migrate(
       : (ended.get(database) ?? untouched(database, 'not_started')),
   )
   if (isKept) await writeDown(parts, request, ordered)
+  if (!flags.dryRun) await warnOfOvertaken(sites, ordered, archive.checksum)
   const failure = await failureOf(ordered, request.isStopped?.())
   if (failure) throw failure
   return ordered

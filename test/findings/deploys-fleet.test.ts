@@ -3,11 +3,13 @@ import {
   dropDatabase,
   type Json,
   queryDatabase,
+  sessionsRunning,
   startTestGateway,
   type TestGateway,
   uniqueName,
 } from '../helpers/gateway.ts'
 import { type Files, pack, textFunction } from '../helpers/platforms.ts'
+import { eventually } from '../helpers/process.ts'
 
 // What stopped the deploys of a whole platform in the first design.
 
@@ -285,4 +287,19 @@ describe('G4: the results of /migrate', () => {
     expect([body.status, body.databases_updated]).toEqual(['dry_run', []])
     expect(statusesOf(body)).toEqual(['dry_run', 'dry_run'])
   })
+})
+
+test('databases that another request has brought to another archive meanwhile are named', async () => {
+  const name = uniqueName('fleet')
+  const base: Files = { 'migrations/001_t.sql': 'create table t (n int);' }
+  for (const tenant of [undefined, 'a']) await gateway.register(name, await pack(base), tenant)
+  const slow = await pack({ ...base, 'migrations/002_slow.sql': 'select pg_sleep(0.7);' })
+  const answer = gateway.migrate(name, slow)
+  await eventually('the tenant has its turn', async () => {
+    return (await sessionsRunning(`${name}_a`, 'pg_sleep')) === 1
+  })
+  await gateway.register(name, await pack({ ...base, 'migrations/003_next.sql': 'select 1;' }))
+  const { status, body } = await answer
+  expect(status).toBe(200)
+  expect(body.warnings).toEqual([expect.stringMatching(`another archive since: ${name}_main\\.`)])
 })
