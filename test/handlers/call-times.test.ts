@@ -142,10 +142,10 @@ describe('GET /admin/slow', () => {
       plan: null,
     })
     expect(boom.query_ms).toBeGreaterThan(240)
-    // Each is rounded by itself, and read from the clock a moment before or after the other.
-    expect(boom.ms + 0.1).toBeGreaterThanOrEqual(boom.query_ms)
+    // Each is read from the clock a moment before or after the other, in which others may have the CPU.
+    expect(boom.ms + 20).toBeGreaterThanOrEqual(boom.query_ms)
     expect(nap).toMatchObject({ function: 'nap', rows: 1, sqlstate: null, error: null })
-    expect(nap.wait_ms + nap.connect_ms + nap.query_ms).toBeLessThanOrEqual(nap.ms + 0.1)
+    expect(nap.wait_ms + nap.connect_ms + nap.query_ms).toBeLessThanOrEqual(nap.ms + 20)
     // Its session was opened for it.
     expect(nap.connect_ms).toBeGreaterThanOrEqual(0)
     expect(JSON.stringify(body)).not.toContain('s3cret')
