@@ -78,12 +78,21 @@ export class Demand {
     let lowest = Number.POSITIVE_INFINITY
     for (const connection of idle) {
       const { database } = connection
-      const weight = this.#weights.get(database)?.[countOf(database) - 1] ?? 0
+      const weight = this.#weightOf(database, countOf(database))
       if (weight >= lowest) continue
       lowest = weight
       least = connection
     }
     return least
+  }
+
+  /** Returns how much the n-th connection is wanted: whoever wants a later one wants it too. */
+  #weightOf(database: string, nth: number): number {
+    const weights = this.#weights.get(database)
+    if (!weights || nth === 0) return 0
+    let most = 0
+    for (let i = nth - 1; i < weights.length; i++) most = Math.max(most, weights[i]!)
+    return most
   }
 
   #sweep(): void {

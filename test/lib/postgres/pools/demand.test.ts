@@ -119,3 +119,19 @@ test('memory is bounded by the capacity, however many databases are called', () 
   for (let i = 0; i < 100_000; i++) demand.note(`tenant_${i}`, 1)
   expect(demand.size).toBeLessThan(130 * 10)
 })
+
+test('a database that waits for its fifth connection wants the first four as well', () => {
+  const demand = new Demand(() => CAPACITY)
+  const others = Array.from({ length: 45 }, (_, i) => ({ database: `other${i}` }))
+  for (const { database } of others) demand.note(database, 1)
+  for (let i = 0; i < 20_000; i++) {
+    // Each hand-over to a waiter is a want of the last connection alone.
+    demand.note('hot', 5)
+    if (i % 50 === 0) demand.note(others[i % 45]!.database, 1)
+  }
+  const hot = { database: 'hot' }
+  for (const open of [4, 3, 2, 1]) {
+    const countOf = (database: string) => (database === 'hot' ? open : 1)
+    expect(demand.least([hot, ...others], countOf)).not.toBe(hot)
+  }
+})
