@@ -20,9 +20,8 @@ export async function inTurns<T>(
  */
 export async function mapInSlices<T, R>(values: readonly T[], work: (value: T) => R): Promise<R[]> {
   const results: R[] = []
-  for (let start = 0; start < values.length; start += SLICE) {
-    if (start > 0) await nextTurn()
-    for (const value of values.slice(start, start + SLICE)) results.push(work(value))
-  }
+  await inTurns(values, (value) => {
+    results.push(work(value))
+  })
   return results
 }

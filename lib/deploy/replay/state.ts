@@ -18,12 +18,21 @@ export interface StateBefore {
   database: object
 }
 
+/** SQL expression for the state that the last deploy left (`LeftState`); null if it left none. */
+export const LEFT_STATE = `(
+  select objects from public._db_gateway_files
+  where section = '${STANDING}' and name = 'state'
+)`
+
+/** SQL expression for the checksum of the archive that was deployed last. */
+export const LAST_ARCHIVE = `(
+  select archive_checksum from public._db_gateway_deployments
+  where status = 'completed' order by id desc limit 1
+)`
+
 /** SQL select list for `StateBefore` without its digest, for a search_path of pg_catalog alone. */
 export const STANDING_BEFORE = `
-  (
-    select objects from public._db_gateway_files
-    where section = '${STANDING}' and name = 'state'
-  ) as left,
+  ${LEFT_STATE} as left,
   (
     select coalesce(sum(hash), 0)::text
     from (
@@ -35,10 +44,7 @@ export const STANDING_BEFORE = `
       from public._db_gateway_migrations
     ) as entry (hash)
   ) as ledger,
-  (
-    select archive_checksum from public._db_gateway_deployments
-    where status = 'completed' order by id desc limit 1
-  ) as archive_checksum,
+  ${LAST_ARCHIVE} as archive_checksum,
   (
     select json_build_array(
       d.encoding, d.datlocprovider, d.datcollate, d.datctype, current_setting('server_version'),

@@ -1,5 +1,5 @@
 import type { Sql } from '../../postgres/pools/connection.ts'
-import { STANDING } from '../ledger/key.ts'
+import { LAST_ARCHIVE, LEFT_STATE } from '../replay/state.ts'
 import { PREPARE_STATE, TAKE_STATE } from '../replay/state-sql.ts'
 
 /** The template is not as its deploy left it: somebody has changed it by hand, or made it. */
@@ -20,15 +20,9 @@ export async function checkUnchanged(sql: Sql, template: string, checksum: strin
   if (!ledger!.is_there) throw changed(template)
   await sql.unsafe(PREPARE_STATE)
   const [now] = await sql.unsafe<{ digest: string | null }[]>(TAKE_STATE)
-  const [left] = await sql.unsafe<{ digest: string | null; checksum: string | null }[]>(`
-    select (
-      select objects->>'digest' from public._db_gateway_files
-      where section = '${STANDING}' and name = 'state'
-    ) as digest, (
-      select archive_checksum from public._db_gateway_deployments
-      where status = 'completed' order by id desc limit 1
-    ) as checksum
-  `)
+  const [left] = await sql.unsafe<{ digest: string | null; checksum: string | null }[]>(
+    `select ${LEFT_STATE}->>'digest' as digest, ${LAST_ARCHIVE} as checksum`,
+  )
   if (left!.checksum !== checksum || left!.digest === null || left!.digest !== now!.digest)
     throw changed(template)
 }
